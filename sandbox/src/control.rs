@@ -1,0 +1,180 @@
+//! `/_sandbox/`: what tests and the demo see and do besides the API. Nobody is authenticated here.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::exchange::Exchange;
+use crate::faults::Fault;
+use crate::options::Plant;
+use crate::problem::Problem;
+use crate::sandbox::Sandbox;
+
+type Refusal = (StatusCode, Json<Value>);
+type Planted = Result<(StatusCode, Json<Value>), Refusal>;
+
+pub(crate) fn router() -> Router<Sandbox> {
+    Router::new()
+        .route("/state", get(state))
+        .route("/secrets", get(secrets))
+        .route("/counters", get(counters).delete(reset_counters))
+        .route("/coverage", get(coverage))
+        .route("/exchanges", get(exchanges).delete(reset_exchanges))
+        .route("/faults", get(faults).post(inject).delete(clear_faults))
+        .route("/organizations", post(organization))
+        .route("/tokens/{token}", delete(revoke))
+        .route("/organizations/{organization}/portals", post(portal))
+        .route("/organizations/{organization}/api-products", post(api_product))
+        .route("/organizations/{organization}/portals/{portal}/teams", post(team))
+        .route("/organizations/{organization}/portals/{portal}/developers", post(developer))
+        .route("/organizations/{organization}/portals/{portal}/identity-providers", post(identity_provider))
+}
+
+async fn state(State(sandbox): State<Sandbox>) -> Json<Value> {
+    Json(sandbox.state())
+}
+
+async fn secrets(State(sandbox): State<Sandbox>) -> Json<Vec<String>> {
+    Json(sandbox.secrets())
+}
+
+async fn counters(State(sandbox): State<Sandbox>) -> Json<Value> {
+    Json(json!(sandbox.counters()))
+}
+
+async fn reset_counters(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.reset_counters();
+    StatusCode::NO_CONTENT
+}
+
+async fn coverage(State(sandbox): State<Sandbox>) -> Json<Value> {
+    Json(sandbox.coverage())
+}
+
+async fn exchanges(State(sandbox): State<Sandbox>) -> Json<Vec<Exchange>> {
+    Json(sandbox.exchanges())
+}
+
+async fn reset_exchanges(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.reset_exchanges();
+    StatusCode::NO_CONTENT
+}
+
+async fn faults(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
+    Json(sandbox.faults())
+}
+
+/// One fault, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Faults {
+    Many(Vec<Fault>),
+    One(Fault),
+}
+
+async fn inject(State(sandbox): State<Sandbox>, body: Bytes) -> Result<Json<Vec<Fault>>, Refusal> {
+    match read::<Faults>(&body)? {
+        Faults::Many(faults) => {
+            for fault in faults {
+                sandbox.inject(fault);
+            }
+        }
+        Faults::One(fault) => sandbox.inject(fault),
+    }
+    Ok(Json(sandbox.faults()))
+}
+
+async fn clear_faults(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.clear_faults();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct NewOrganization {
+    name: String,
+    token: Option<String>,
+}
+
+async fn organization(State(sandbox): State<Sandbox>, body: Bytes) -> Planted {
+    let new: NewOrganization = read(&body)?;
+    let token = if let Some(token) = new.token {
+        sandbox.accept(&new.name, &token);
+        token
+    } else {
+        sandbox.organization(&new.name)
+    };
+    Ok((StatusCode::CREATED, Json(json!({"name": new.name, "token": token}))))
+}
+
+async fn revoke(State(sandbox): State<Sandbox>, Path(token): Path<String>) -> StatusCode {
+    sandbox.revoke(&token);
+    StatusCode::NO_CONTENT
+}
+
+async fn portal(State(sandbox): State<Sandbox>, Path(organization): Path<String>, body: Bytes) -> Planted {
+    plant(&sandbox, &organization, Plant::Portal(read(&body)?))
+}
+
+#[derive(Deserialize)]
+struct NewApiProduct {
+    name: String,
+}
+
+async fn api_product(State(sandbox): State<Sandbox>, Path(organization): Path<String>, body: Bytes) -> Planted {
+    let NewApiProduct { name } = read(&body)?;
+    plant(&sandbox, &organization, Plant::ApiProduct { name })
+}
+
+async fn team(
+    State(sandbox): State<Sandbox>,
+    Path((organization, portal)): Path<(String, String)>,
+    body: Bytes,
+) -> Planted {
+    plant(&sandbox, &organization, Plant::Team { portal, body: read(&body)? })
+}
+
+#[derive(Deserialize)]
+struct NewDeveloper {
+    email: String,
+    #[serde(default = "approved")]
+    status: String,
+}
+
+fn approved() -> String {
+    "approved".to_owned()
+}
+
+async fn developer(
+    State(sandbox): State<Sandbox>,
+    Path((organization, portal)): Path<(String, String)>,
+    body: Bytes,
+) -> Planted {
+    let NewDeveloper { email, status } = read(&body)?;
+    plant(&sandbox, &organization, Plant::Developer { portal, email, status })
+}
+
+async fn identity_provider(
+    State(sandbox): State<Sandbox>,
+    Path((organization, portal)): Path<(String, String)>,
+    body: Bytes,
+) -> Planted {
+    plant(&sandbox, &organization, Plant::IdentityProvider { portal, body: read(&body)? })
+}
+
+fn plant(sandbox: &Sandbox, organization: &str, what: Plant) -> Planted {
+    let id = sandbox.try_plant(organization, what).map_err(|problem| refuse(&problem))?;
+    Ok((StatusCode::CREATED, Json(json!({"id": id}))))
+}
+
+fn read<T: for<'de> Deserialize<'de>>(body: &Bytes) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| refuse(&Problem::new(400, error.to_string())))
+}
+
+fn refuse(problem: &Problem) -> Refusal {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
+    (status, Json(problem.body()))
+}

@@ -1,0 +1,130 @@
+//! What each operation does. The table below is the list of what is implemented: one line an operation.
+
+mod developers;
+mod groups;
+mod identity_providers;
+mod plant;
+mod portals;
+mod roles;
+mod teams;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub(crate) use plant::plant;
+
+use crate::contract::is_uuid;
+use crate::options::Switches;
+use crate::page::Listing;
+use crate::problem::Problem;
+use crate::world::{Portal, Team, World};
+
+/// The body of the answer, whose status is the one that the contract names; `None` where the contract has no body.
+pub(crate) type Outcome = Result<Option<Value>, Problem>;
+
+/// What an operation does to the world.
+pub(crate) type Behaviour = fn(&mut World, &Call<'_>) -> Outcome;
+
+/// What an operation does, if it is implemented.
+pub(crate) fn behaviour(operation: &str) -> Option<Behaviour> {
+    let behaviour: Behaviour = match operation {
+        "list-portals" => portals::list,
+        "create-portal" => portals::create,
+        "get-portal" => portals::get,
+        "update-portal" => portals::update,
+        "delete-portal" => portals::delete,
+        "verify-portal-domains" => portals::verify_domains,
+        "list-portal-developers" => developers::list,
+        "get-developer" => developers::get,
+        "update-developer" => developers::update,
+        "delete-developer" => developers::delete,
+        "list-portal-developer-teams" => developers::list_teams,
+        "list-portal-teams" => teams::list,
+        "create-portal-team" => teams::create,
+        "get-portal-team" => teams::get,
+        "update-portal-team" => teams::update,
+        "delete-portal-team" => teams::delete,
+        "list-portal-team-developers" => teams::list_developers,
+        "add-developer-to-portal-team" => teams::add_developer,
+        "remove-developer-from-portal-team" => teams::remove_developer,
+        "list-portal-roles" => roles::catalogue,
+        "list-portal-team-roles" => roles::list,
+        "assign-role-to-portal-teams" => roles::assign,
+        "remove-role-from-portal-team" => roles::remove,
+        "list-portal-team-group-mappings" => groups::list,
+        "update-portal-team-group-mappings" => groups::update,
+        "get-portal-identity-providers" => identity_providers::list,
+        "create-portal-identity-provider" => identity_providers::create,
+        "get-portal-identity-provider" => identity_providers::get,
+        "update-portal-identity-provider" => identity_providers::update,
+        "delete-portal-identity-provider" => identity_providers::delete,
+        _ => return None,
+    };
+    Some(behaviour)
+}
+
+/// One call of an operation: authenticated, its path, query and body checked against the contract.
+pub(crate) struct Call<'a> {
+    pub(crate) organization: &'a str,
+    pub(crate) path: BTreeMap<String, String>,
+    pub(crate) query: &'a [(String, String)],
+    pub(crate) listing: Listing,
+    pub(crate) body: Value,
+    pub(crate) switches: &'a Switches,
+}
+
+impl Call<'_> {
+    /// A parameter of the path.
+    fn id(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// A parameter of the query.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A text in the body.
+    fn text(&self, field: &str) -> Option<&str> {
+        self.body.get(field).and_then(Value::as_str)
+    }
+
+    fn portal<'w>(&self, world: &'w World) -> Result<&'w Portal, Problem> {
+        let portals = &world.organization(self.organization)?.portals;
+        portals.get(self.id("portalId")).ok_or_else(|| Problem::not_found("Portal"))
+    }
+
+    fn portal_mut<'w>(&self, world: &'w mut World) -> Result<&'w mut Portal, Problem> {
+        let portals = &mut world.organization_mut(self.organization)?.portals;
+        portals.get_mut(self.id("portalId")).ok_or_else(|| Problem::not_found("Portal"))
+    }
+
+    fn team<'w>(&self, world: &'w World) -> Result<&'w Team, Problem> {
+        self.portal(world)?.teams.get(self.id("teamId")).ok_or_else(|| Problem::not_found("Team"))
+    }
+
+    fn team_mut<'w>(&self, world: &'w mut World) -> Result<&'w mut Team, Problem> {
+        self.portal_mut(world)?.teams.get_mut(self.id("teamId")).ok_or_else(|| Problem::not_found("Team"))
+    }
+
+    /// A page of objects that the API shows as they are kept.
+    fn page<'b>(&self, items: impl Iterator<Item = &'b Value>) -> Value {
+        let (page, total) = self.listing.select(items, |body| body);
+        self.listing.envelope(page.into_iter().cloned().collect(), total)
+    }
+}
+
+/// Overwrites these members of an object where the change has them.
+fn merge(body: &mut Value, change: &Value, members: &[&str]) {
+    for member in members {
+        if let Some(value) = change.get(member) {
+            body[*member] = value.clone();
+        }
+    }
+}
+
+/// A reference in a body, in the form in which ids are kept.
+fn reference(body: &Value, field: &str) -> Option<String> {
+    body.get(field).and_then(Value::as_str).filter(|text| is_uuid(text)).map(str::to_lowercase)
+}

@@ -1,0 +1,77 @@
+//! What strangers make, without a token and past the refusals that only the API's users meet.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Call, behaviour};
+use crate::contract::contract;
+use crate::options::{Plant, Switches};
+use crate::page::Listing;
+use crate::problem::Problem;
+use crate::validate;
+use crate::world::{World, fresh, id_of};
+
+const STATUSES: [&str; 4] = ["approved", "pending", "revoked", "rejected"];
+
+/// Makes it, and returns its id.
+pub(crate) fn plant(
+    world: &mut World,
+    switches: &Switches,
+    organization: &str,
+    what: Plant,
+) -> Result<String, Problem> {
+    world.organization(organization)?;
+    match what {
+        Plant::Portal(body) => run(world, switches, organization, "create-portal", None, body),
+        Plant::Team { portal, body } => run(world, switches, organization, "create-portal-team", Some(&portal), body),
+        Plant::IdentityProvider { portal, body } => {
+            let switches = Switches { enabled_on_create: true, ..switches.clone() };
+            run(world, &switches, organization, "create-portal-identity-provider", Some(&portal), body)
+        }
+        Plant::Developer { portal, email, status } => sign_up(world, organization, &portal, &email, &status),
+        Plant::ApiProduct { name } => {
+            let product = fresh(json!({"name": name}));
+            let id = id_of(&product);
+            world.organization_mut(organization)?.api_products.insert(&id, product);
+            Ok(id)
+        }
+    }
+}
+
+/// Runs an operation as if it had been called with this body.
+fn run(
+    world: &mut World,
+    switches: &Switches,
+    organization: &str,
+    operation: &str,
+    portal: Option<&str>,
+    body: Value,
+) -> Result<String, Problem> {
+    let missing = || Problem::new(501, format!("{operation} is not implemented"));
+    validate::request(contract().operation(operation).ok_or_else(missing)?, &body)?;
+    let behaviour = behaviour(operation).ok_or_else(missing)?;
+    let path: BTreeMap<String, String> =
+        portal.map(|portal| ("portalId".to_owned(), portal.to_owned())).into_iter().collect();
+    let call = Call { organization, path, query: &[], listing: Listing::default(), body, switches };
+    let made = behaviour(world, &call)?;
+    Ok(made.as_ref().map(id_of).unwrap_or_default())
+}
+
+fn sign_up(world: &mut World, organization: &str, portal: &str, email: &str, status: &str) -> Result<String, Problem> {
+    let portals = &mut world.organization_mut(organization)?.portals;
+    let portal = portals.get_mut(portal).ok_or_else(|| Problem::not_found("Portal"))?;
+    if !STATUSES.contains(&status) {
+        return Err(Problem::new(400, format!("a developer's status is one of {}", STATUSES.join(", "))));
+    }
+    let Some((name, _)) = email.split_once('@').filter(|(name, host)| !name.is_empty() && !host.is_empty()) else {
+        return Err(Problem::new(400, format!("{email} is not an e-mail address")));
+    };
+    if portal.developers.iter().any(|developer| developer["email"] == email) {
+        return Err(Problem::new(409, format!("{email} has signed up already")));
+    }
+    let developer = fresh(json!({"email": email, "full_name": name, "status": status, "application_count": 0}));
+    let id = id_of(&developer);
+    portal.developers.insert(&id, developer);
+    Ok(id)
+}

@@ -1,0 +1,162 @@
+//! Portals and the verification of their domains.
+
+use serde_json::{Map, Value, json};
+
+use super::{Call, Outcome, merge};
+use crate::problem::{Problem, in_body, in_query, with};
+use crate::world::{Portal, World, fresh, id_of, now};
+
+const WRITABLE: [&str; 10] = [
+    "name",
+    "display_name",
+    "description",
+    "is_public",
+    "rbac_enabled",
+    "auto_approve_applications",
+    "auto_approve_developers",
+    "custom_domain",
+    "custom_client_domain",
+    "default_application_auth_strategy_id",
+];
+
+pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
+    let portals = &world.organization(call.organization)?.portals;
+    let (page, total) = call.listing.select(portals.iter(), |portal| &portal.body);
+    Ok(Some(call.listing.envelope(page.into_iter().map(Portal::show).collect(), total)))
+}
+
+pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
+    let organization = world.organization(call.organization)?;
+    let subdomain = &uuid::Uuid::new_v4().simple().to_string()[..12];
+    let mut body = fresh(json!({
+        "display_name": call.body["name"],
+        "description": null,
+        "default_domain": format!("{subdomain}.{}.portal.konghq.com", call.switches.region),
+        "is_public": false,
+        "rbac_enabled": false,
+        "auto_approve_applications": false,
+        "auto_approve_developers": false,
+        "custom_domain": null,
+        "custom_client_domain": null,
+        "default_application_auth_strategy_id": organization.auth_strategy,
+    }));
+    merge(&mut body, &call.body, &WRITABLE);
+    merge_labels(&mut body, call)?;
+    check(world, call, &body)?;
+    let portal = Portal::new(body);
+    let shown = portal.show();
+    world.organization_mut(call.organization)?.portals.insert(&id_of(&shown), portal);
+    Ok(Some(shown))
+}
+
+pub(super) fn get(world: &mut World, call: &Call<'_>) -> Outcome {
+    Ok(Some(call.portal(world)?.show()))
+}
+
+pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
+    let mut body = call.portal(world)?.body.clone();
+    merge(&mut body, &call.body, &WRITABLE);
+    merge_labels(&mut body, call)?;
+    check(world, call, &body)?;
+    body["updated_at"] = json!(now());
+    let portal = call.portal_mut(world)?;
+    portal.body = body;
+    Ok(Some(portal.show()))
+}
+
+pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
+    let portal = call.portal(world)?;
+    let force = call.parameter("force").unwrap_or("false");
+    if !matches!(force, "true" | "false") {
+        let choices = json!(["true", "false"]);
+        let refusal = with(in_query("force", "enum", "must be one of true, false"), "choices", choices);
+        return Err(Problem::invalid(vec![refusal]));
+    }
+    if force == "false" && !portal.developers.is_empty() {
+        let reason = "force must be true to delete a portal that has developers";
+        return Err(Problem::invalid(vec![in_query("force", "required", reason)]));
+    }
+    let hostname = portal.body["custom_domain"].as_str().map(str::to_lowercase);
+    if call.switches.hostname_reservation_outlives {
+        world.reserved.extend(hostname);
+    }
+    world.organization_mut(call.organization)?.portals.remove(call.id("portalId"));
+    Ok(None)
+}
+
+pub(super) fn verify_domains(world: &mut World, call: &Call<'_>) -> Outcome {
+    if call.portal(world)?.body["custom_domain"].is_null() {
+        let reason = "portal needs a custom_domain to be verified";
+        return Err(Problem::invalid(vec![json!({"field": "custom_domain", "reason": reason})]));
+    }
+    let verified = call.switches.domains_verified;
+    Ok(Some(json!({"is_cname_verified": verified, "is_ssl_issued": verified})))
+}
+
+/// What must hold of a portal besides its schema, before it is kept.
+fn check(world: &World, call: &Call<'_>, body: &Value) -> Result<(), Problem> {
+    if !body["custom_client_domain"].is_null() && body["custom_domain"].is_null() {
+        let refusal = in_body("custom_client_domain", "dependent_fields", "custom_domain must be set too");
+        return Err(Problem::invalid(vec![with(refusal, "dependents", json!(["custom_domain"]))]));
+    }
+    let other = |portal: &&Portal| portal.body["id"] != body["id"];
+    let siblings = &world.organization(call.organization)?.portals;
+    if siblings.iter().filter(other).any(|portal| portal.body["name"] == body["name"]) {
+        // The contract documents a 409 for PATCH, and none for POST.
+        let creating = call.id("portalId").is_empty();
+        let status = if creating { call.switches.duplicate_portal_name } else { 409 };
+        return Err(Problem::taken(status, "name", "portal name must be unique in the organization"));
+    }
+    let Some(domain) = body["custom_domain"].as_str().map(str::to_lowercase) else { return Ok(()) };
+    let same = |portal: &Portal| {
+        portal.body["custom_domain"].as_str().is_some_and(|taken| taken.eq_ignore_ascii_case(&domain))
+    };
+    let taken = world.organizations.values().any(|organization| organization.portals.iter().filter(other).any(same));
+    if taken || world.reserved.contains(&domain) {
+        return Err(Problem::new(409, format!("custom_domain {domain} is already in use")));
+    }
+    Ok(())
+}
+
+/// Labels are merged key by key; null removes one. An object without labels shows no `labels` at all.
+fn merge_labels(body: &mut Value, call: &Call<'_>) -> Result<(), Problem> {
+    let mut labels = match body.get("labels") {
+        Some(Value::Object(labels)) => labels.clone(),
+        _ => Map::new(),
+    };
+    match call.body.get("labels") {
+        Some(Value::Object(change)) => {
+            let refused: Vec<Value> = change.keys().filter_map(|key| refuse_key(key)).collect();
+            if !refused.is_empty() {
+                return Err(Problem::invalid(refused));
+            }
+            for (key, value) in change {
+                if value.is_null() {
+                    labels.remove(key);
+                } else {
+                    labels.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        Some(Value::Null) if call.switches.null_labels_clear => labels.clear(),
+        _ => {}
+    }
+    let maximum = call.switches.max_labels;
+    if labels.len() > maximum {
+        let refusal = in_body("labels", "max_items", &format!("must not have more than {maximum} labels"));
+        return Err(Problem::invalid(vec![with(refusal, "maximum", json!(maximum))]));
+    }
+    let Some(members) = body.as_object_mut() else { return Ok(()) };
+    members.remove("labels");
+    if !labels.is_empty() {
+        members.insert("labels".to_owned(), Value::Object(labels));
+    }
+    Ok(())
+}
+
+fn refuse_key(key: &str) -> Option<Value> {
+    let reserved = ["kong", "konnect", "mesh", "kic", "_"].iter().any(|prefix| key.starts_with(prefix));
+    let sound = (1..=63).contains(&key.chars().count()) && !key.contains('/');
+    let reason = "a label key has 1 to 63 characters, no slash, and does not start with kong, konnect, mesh, kic or _";
+    (reserved || !sound).then(|| in_body(&format!("labels.{key}"), "is_label", reason))
+}

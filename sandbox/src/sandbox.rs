@@ -1,0 +1,195 @@
+//! The handle that tests and the program hold.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use serde_json::{Map, Value, json};
+
+use crate::contract::contract;
+use crate::exchange::{Exchange, Record};
+use crate::faults::{Fault, Faults, History};
+use crate::options::{Options, Plant, Switches};
+use crate::problem::Problem;
+use crate::world::World;
+use crate::{answer, control, konnect};
+
+/// A sandbox. Clones share their state.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    switches: Switches,
+    state: Mutex<State>,
+}
+
+/// All that changes, behind one lock that is never held across an await.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) world: World,
+    /// Token → organization.
+    pub(crate) tokens: BTreeMap<String, String>,
+    pub(crate) faults: Faults,
+    pub(crate) history: History,
+    pub(crate) record: Record,
+}
+
+impl Sandbox {
+    /// A sandbox without organizations. Where the environment variable `PORTICO_EXCHANGES` names a folder, its
+    /// exchanges go to a fresh file there, besides the file that the options name.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let mut state = State::default();
+        let shared_folder = std::env::var_os("PORTICO_EXCHANGES").filter(|folder| !folder.is_empty());
+        let fresh = shared_folder.map(|folder| {
+            let name = format!("sandbox-{}-{}.jsonl", std::process::id(), uuid::Uuid::new_v4());
+            PathBuf::from(folder).join(name)
+        });
+        for path in options.exchanges.iter().chain(&fresh) {
+            if let Some(folder) = path.parent() {
+                // A folder that cannot be made is reported as the file that cannot be opened.
+                let _ = std::fs::create_dir_all(folder);
+            }
+            state.record.append_to(path);
+        }
+        Self { shared: Arc::new(Shared { switches: options.switches, state: Mutex::new(state) }) }
+    }
+
+    /// The API and `/_sandbox/`, for calls without a network. Where no answer would be made, the response carries
+    /// [`NoAnswer`](crate::NoAnswer) among its extensions.
+    pub fn router(&self) -> Router {
+        Router::new().nest("/_sandbox", control::router()).fallback(answer::answer).with_state(self.clone())
+    }
+
+    /// Makes an organization, or finds it, and returns a fresh bearer token for it.
+    #[must_use]
+    pub fn organization(&self, name: &str) -> String {
+        let token = format!("kpat_{}", std::iter::repeat_with(fastrand::alphanumeric).take(48).collect::<String>());
+        self.accept(name, &token);
+        token
+    }
+
+    /// Makes an organization, or finds it, and accepts this bearer token for it.
+    pub fn accept(&self, organization: &str, token: &str) {
+        let mut state = self.lock();
+        state.world.ensure(organization);
+        state.world.secrets.insert(token.to_owned());
+        state.tokens.insert(token.to_owned(), organization.to_owned());
+    }
+
+    /// Refuses this token from now on.
+    pub fn revoke(&self, token: &str) {
+        self.lock().tokens.remove(token);
+    }
+
+    /// Makes what strangers make, and returns its id.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn plant(&self, organization: &str, what: Plant) -> Result<String, String> {
+        self.try_plant(organization, what).map_err(|problem| {
+            if problem.invalid.is_empty() { problem.detail } else { json!(problem.invalid).to_string() }
+        })
+    }
+
+    pub(crate) fn try_plant(&self, organization: &str, what: Plant) -> Result<String, Problem> {
+        let mut state = self.lock();
+        let id = konnect::plant(&mut state.world, self.switches(), organization, what)?;
+        state.changed();
+        Ok(id)
+    }
+
+    /// Everything that exists, as the API would show it.
+    #[must_use]
+    pub fn state(&self) -> Value {
+        self.lock().world.show()
+    }
+
+    /// Every secret that was accepted, made or returned, tokens included.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.lock().world.secrets.iter().cloned().collect()
+    }
+
+    /// Lets something go wrong.
+    pub fn inject(&self, fault: Fault) {
+        let mut state = self.lock();
+        state.faults.inject(fault);
+        state.changed();
+    }
+
+    /// Lets nothing go wrong any more.
+    pub fn clear_faults(&self) {
+        let mut state = self.lock();
+        state.faults.clear();
+        state.changed();
+    }
+
+    /// The faults that are still to strike.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.lock().faults.list().to_vec()
+    }
+
+    /// The record so far, also where no file is written.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.lock().record.exchanges()
+    }
+
+    /// Forgets the record in memory. The file keeps it.
+    pub fn reset_exchanges(&self) {
+        self.lock().record.forget_exchanges();
+    }
+
+    /// How often each operation was answered with each status; status 0 stands for no answer.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, BTreeMap<u16, u64>> {
+        self.lock().record.counters().clone()
+    }
+
+    /// Counts from zero again.
+    pub fn reset_counters(&self) {
+        self.lock().record.forget_counters();
+    }
+
+    /// Each operation of the contract: whether it is implemented, how often it was called, and with which statuses.
+    #[must_use]
+    pub fn coverage(&self) -> Value {
+        let state = self.lock();
+        let operations: Map<String, Value> = contract()
+            .operations
+            .iter()
+            .map(|operation| {
+                let statuses = state.record.counters().get(&operation.id).cloned().unwrap_or_default();
+                let entry = json!({
+                    "resource": operation.resource,
+                    "implemented": konnect::behaviour(&operation.id).is_some(),
+                    "calls": statuses.values().sum::<u64>(),
+                    "statuses": statuses,
+                });
+                (operation.id.clone(), entry)
+            })
+            .collect();
+        Value::Object(operations)
+    }
+
+    pub(crate) fn switches(&self) -> &Switches {
+        &self.shared.switches
+    }
+
+    /// A panic elsewhere leaves a state that is still worth showing.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes the world for the lists that lag. Called after every change of it.
+    pub(crate) fn changed(&mut self) {
+        self.history.note(&self.world, &self.faults);
+    }
+}

@@ -1,0 +1,216 @@
+//! What exists: organizations with their portals, and in those the developers, teams and identity providers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::problem::Problem;
+
+/// Everything that the sandbox knows of the API's objects.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct World {
+    pub(crate) organizations: BTreeMap<String, Organization>,
+    /// Hostnames of deleted portals that stay taken.
+    pub(crate) reserved: BTreeSet<String>,
+    /// Every secret that was accepted or made.
+    pub(crate) secrets: BTreeSet<String>,
+}
+
+/// What one bearer token gives access to.
+#[derive(Debug, Clone)]
+pub(crate) struct Organization {
+    pub(crate) portals: Collection<Portal>,
+    pub(crate) api_products: Collection<Value>,
+    /// The authentication strategy that the API chooses where a new portal names none.
+    pub(crate) auth_strategy: String,
+}
+
+/// A portal and all that the API deletes with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Portal {
+    /// As the API shows it, without the counts, which are counted.
+    pub(crate) body: Value,
+    pub(crate) developers: Collection<Value>,
+    pub(crate) teams: Collection<Team>,
+    pub(crate) identity_providers: Collection<Value>,
+    /// Team → groups, in the order of their first mapping.
+    pub(crate) group_mappings: Collection<Value>,
+    pub(crate) authentication_settings: Value,
+}
+
+/// A team with its parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Team {
+    pub(crate) body: Value,
+    pub(crate) roles: Collection<Value>,
+    /// The ids of its members, which are developers of the portal.
+    pub(crate) members: Vec<String>,
+}
+
+impl World {
+    /// The organization, made where it does not exist yet.
+    pub(crate) fn ensure(&mut self, organization: &str) -> &mut Organization {
+        self.organizations.entry(organization.to_owned()).or_default()
+    }
+
+    pub(crate) fn organization(&self, name: &str) -> Result<&Organization, Problem> {
+        self.organizations.get(name).ok_or_else(|| Problem::not_found("Organization"))
+    }
+
+    pub(crate) fn organization_mut(&mut self, name: &str) -> Result<&mut Organization, Problem> {
+        self.organizations.get_mut(name).ok_or_else(|| Problem::not_found("Organization"))
+    }
+
+    /// All of it as `GET /_sandbox/state` shows it.
+    pub(crate) fn show(&self) -> Value {
+        let organizations: Map<String, Value> =
+            self.organizations.iter().map(|(name, organization)| (name.clone(), organization.show())).collect();
+        json!({"organizations": organizations})
+    }
+}
+
+impl Default for Organization {
+    fn default() -> Self {
+        Self { portals: Collection::default(), api_products: Collection::default(), auth_strategy: fresh_id() }
+    }
+}
+
+impl Organization {
+    fn show(&self) -> Value {
+        json!({
+            "portals": self.portals.iter().map(Portal::show_whole).collect::<Vec<_>>(),
+            "api_products": self.api_products.iter().collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Portal {
+    pub(crate) fn new(body: Value) -> Self {
+        Self {
+            body,
+            developers: Collection::default(),
+            teams: Collection::default(),
+            identity_providers: Collection::default(),
+            group_mappings: Collection::default(),
+            authentication_settings: json!({
+                "basic_auth_enabled": true,
+                "oidc_auth_enabled": false,
+                "saml_auth_enabled": false,
+                "oidc_team_mapping_enabled": false,
+                "konnect_mapping_enabled": false,
+                "idp_mapping_enabled": false,
+            }),
+        }
+    }
+
+    /// As the API shows it.
+    pub(crate) fn show(&self) -> Value {
+        let mut shown = self.body.clone();
+        shown["application_count"] = json!(0);
+        shown["developer_count"] = json!(self.developers.len());
+        shown["published_product_count"] = json!(0);
+        shown
+    }
+
+    fn show_whole(&self) -> Value {
+        let mut shown = self.show();
+        shown["teams"] = self.teams.iter().map(|team| self.show_team(team)).collect();
+        shown["developers"] = self.developers.iter().cloned().collect();
+        shown["identity_providers"] = self.identity_providers.iter().cloned().collect();
+        let mappings = self.group_mappings.iter().filter_map(|mapping| {
+            let team = mapping["team_id"].as_str()?;
+            Some((team.to_owned(), mapping["groups"].clone()))
+        });
+        shown["group_mappings"] = Value::Object(mappings.collect());
+        shown["authentication_settings"] = self.authentication_settings.clone();
+        shown
+    }
+
+    fn show_team(&self, team: &Team) -> Value {
+        let mut shown = team.body.clone();
+        shown["roles"] = team.roles.iter().cloned().collect();
+        let emails = team.members.iter().filter_map(|id| self.developers.get(id));
+        shown["developers"] = emails.map(|developer| developer["email"].clone()).collect();
+        shown
+    }
+}
+
+/// Objects by id, in the order in which they were made.
+#[derive(Debug, Clone)]
+pub(crate) struct Collection<T> {
+    items: BTreeMap<u64, T>,
+    numbers: HashMap<String, u64>,
+    next: u64,
+}
+
+impl<T> Default for Collection<T> {
+    fn default() -> Self {
+        Self { items: BTreeMap::new(), numbers: HashMap::new(), next: 0 }
+    }
+}
+
+impl<T> Collection<T> {
+    pub(crate) fn get(&self, id: &str) -> Option<&T> {
+        self.items.get(self.numbers.get(id)?)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut T> {
+        self.items.get_mut(self.numbers.get(id)?)
+    }
+
+    /// Adds an item, or replaces the one of this id in its place.
+    pub(crate) fn insert(&mut self, id: &str, item: T) {
+        let number = *self.numbers.entry(id.to_owned()).or_insert_with(|| {
+            self.next += 1;
+            self.next
+        });
+        self.items.insert(number, item);
+    }
+
+    pub(crate) fn remove(&mut self, id: &str) -> Option<T> {
+        self.items.remove(&self.numbers.remove(id)?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.values()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.items.values_mut()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// A new id as the API makes them.
+pub(crate) fn fresh_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// The time as the API shows it: RFC 3339 in UTC, with as many digits of the fraction as it takes.
+pub(crate) fn now() -> String {
+    let text = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    format!("{}Z", text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A new object with id and times, and then these members.
+pub(crate) fn fresh(members: Value) -> Value {
+    let time = now();
+    let mut body = json!({"id": fresh_id(), "created_at": time, "updated_at": time});
+    if let (Value::Object(body), Value::Object(members)) = (&mut body, members) {
+        body.extend(members);
+    }
+    body
+}
+
+/// The id of an object.
+pub(crate) fn id_of(body: &Value) -> String {
+    body["id"].as_str().unwrap_or_default().to_owned()
+}

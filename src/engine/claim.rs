@@ -1,0 +1,98 @@
+//! Two resources never fight over one object (law 12). Whoever holds a recorded id or an open create wins; among those without, the older.
+//!
+//! The claims are computed from the cache at every pass, not kept: there is nothing to leak and nothing to restore after a crash.
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    context::Secrets,
+    core::Engine,
+    key::Key,
+    kind::Ops,
+    pass::Pass,
+    raw::Raw,
+    reason::Reason,
+    resolve::Resolved,
+    spec::Common,
+    stop::{Again, Halt, Judgement, Stop},
+};
+
+/// The smaller wins.
+type Rank = (bool, Option<Timestamp>, String);
+
+impl Pass<'_> {
+    /// Whether this resource may speak for its object.
+    ///
+    /// # Errors
+    /// [`Stop`] with [`Reason::Conflict`], naming the one that may.
+    pub fn claim(&self, resolved: &Resolved) -> Result<(), Stop> {
+        let bound = Some(resolved.common.lifecycle.id.as_str()).filter(|id| !id.is_empty());
+        let id = bound.or(self.status.id.as_deref());
+        for (key, rival) in self.engine.cache.claimants(self.key.kind, Some(&resolved.natural_key), id) {
+            if rival.uid() == self.object.uid() || !self.is_same_object(resolved, &key, &rival, id) {
+                continue;
+            }
+            if rank(self.engine, &rival) < rank(self.engine, &self.object) {
+                let message =
+                    format!("{key} claims the same object; delete one of the two, or give them different names");
+                // The rival's end wakes us; the slow look is for what nobody tells us of.
+                let again = Again::At(Instant::now() + self.engine.settings.stalled);
+                return Err(Stop::Halt(Halt {
+                    reason: Reason::Conflict,
+                    message,
+                    judgement: Judgement::Waiting,
+                    again,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_same_object(&self, resolved: &Resolved, key: &Key, rival: &Raw, id: Option<&str>) -> bool {
+        let status = rival.status();
+        let recorded = status.recorded(&self.engine.owner, rival.uid());
+        if rival.is_deleting() && recorded.is_none() {
+            return false;
+        }
+        let theirs = compute(self.engine, self.ops, key, rival);
+        let same_collection = match (&theirs, recorded) {
+            (Some(theirs), _) => {
+                theirs.writes
+                    && theirs.link().account() == resolved.link().account()
+                    && theirs.collection == resolved.collection
+            }
+            (None, Some(recipe)) => {
+                recipe.account == resolved.link().account() && recipe.path.starts_with(resolved.collection.as_str())
+            }
+            (None, None) => false,
+        };
+        let bound = rival.spec::<Common>().map(|c| c.lifecycle.id).unwrap_or_default();
+        let same_id = id.is_some_and(|id| status.id.as_deref() == Some(id) || bound == id);
+        let same_name = theirs.is_none_or(|t| t.natural_key == resolved.natural_key) && !rival.is_deleting();
+        same_collection && (same_id || same_name)
+    }
+
+    /// The live resource, other than this one, that has recorded an id.
+    #[must_use]
+    pub fn recorder_of(&self, id: &str) -> Option<Key> {
+        let claimants = self.engine.cache.claimants(self.key.kind, None, Some(id)).into_iter();
+        let mut others = claimants.filter(|(_, o)| o.uid() != self.object.uid());
+        others
+            .find(|(_, o)| {
+                let status = o.status();
+                status.id.as_deref() == Some(id) && status.recorded(&self.engine.owner, o.uid()).is_some()
+            })
+            .map(|(key, _)| key)
+    }
+}
+
+fn compute(engine: &Engine, ops: &'static dyn Ops, key: &Key, rival: &Raw) -> Option<Resolved> {
+    engine.compute(ops, key, rival, &Secrets::new()).0.ok()
+}
+
+fn rank(engine: &Engine, object: &Raw) -> Rank {
+    let status = object.status();
+    let holds =
+        status.recorded(&engine.owner, object.uid()).is_some() || status.intent(&engine.owner, object.uid()).is_some();
+    (!holds, object.metadata.creation_timestamp.as_ref().map(|t| t.0), object.uid().to_owned())
+}

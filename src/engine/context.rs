@@ -1,0 +1,129 @@
+//! What a kind may ask for while it computes where its object lives and what should be there. Asking records an edge.
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+};
+
+use secrecy::SecretString;
+
+use super::{
+    cache::Cache,
+    key::{Key, Target},
+    kind::{Connection, Kind, Wait},
+    reason::Reason,
+    spec::{Common, Ref},
+};
+use crate::remote::Segment;
+
+/// A key of a Secret, by namespace, name and key.
+pub type SecretKey = (String, String, String);
+
+/// The values of Secrets that a pass has fetched; none for what was looked for and is not there.
+pub type Secrets = HashMap<SecretKey, Option<SecretString>>;
+
+/// The context of one computation.
+pub struct Cx<'a> {
+    namespace: &'a str,
+    owner: &'a str,
+    cache: &'a Cache,
+    secrets: &'a Secrets,
+    found: RefCell<Found>,
+}
+
+/// What a computation asked for.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What the resource depends on.
+    pub edges: BTreeSet<Target>,
+    /// The connection that a parent brings, as namespace/name.
+    pub inherited: Option<String>,
+    /// A Secret that was asked for and not fetched yet.
+    pub wanted: Option<SecretKey>,
+}
+
+impl<'a> Cx<'a> {
+    /// A context for a resource in `namespace`.
+    #[must_use]
+    pub fn new(namespace: &'a str, owner: &'a str, cache: &'a Cache, secrets: &'a Secrets) -> Self {
+        Self { namespace, owner, cache, secrets, found: RefCell::default() }
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn into_found(self) -> Found {
+        self.found.into_inner()
+    }
+
+    /// The id of a parent, for the path. A parent that is a resource also brings its connection.
+    ///
+    /// # Errors
+    /// [`Wait`] while the parent is not there, not permitted or has no object.
+    pub fn parent<P: Kind>(&self, reference: &Ref<P>) -> Result<Segment, Wait> {
+        let target = &reference.target;
+        let kind = P::kind(&());
+        if let Some(id) = &target.id {
+            return Segment::new(id).map_err(Wait::invalid);
+        }
+        let name = target.name.as_deref().unwrap_or_default();
+        let namespace = target.namespace.as_deref().unwrap_or(self.namespace);
+        let label = format!("{kind} {namespace}/{name}");
+        let kind = self.cache.kind(&kind).ok_or_else(|| Wait::invalid(format_args!("there is no kind {kind}")))?;
+        let key = Key::new(kind, namespace, name);
+        self.found.borrow_mut().edges.insert(Target::Resource(key.clone()));
+        let Some(parent) = self.cache.get(&key) else {
+            return Err(Wait::new(Reason::ReferenceNotFound, format!("{label} does not exist yet")));
+        };
+        let common = parent.spec::<Common>().unwrap_or_default();
+        if !common.allowed_namespaces.permits(namespace, self.namespace) {
+            let message = format!(
+                "{label} does not allow references from the namespace {}: add it to its spec.allowedNamespaces",
+                self.namespace
+            );
+            return Err(Wait::new(Reason::ReferenceNotPermitted, message));
+        }
+        if parent.is_deleting() {
+            return Err(Wait::new(Reason::ReferenceNotReady, format!("{label} is being deleted")));
+        }
+        let status = parent.status();
+        let Some(recipe) = status.known(self.owner, parent.uid()) else {
+            return Err(Wait::new(Reason::ReferenceNotReady, format!("{label} has no object at the API yet")));
+        };
+        self.found.borrow_mut().inherited = Some(recipe.connection.clone());
+        Segment::new(status.id.as_deref().unwrap_or_default()).map_err(Wait::invalid)
+    }
+
+    /// Says which connection is in use, as namespace/name.
+    #[must_use]
+    pub fn through(self, connection: &str) -> Self {
+        self.found.borrow_mut().inherited = Some(connection.to_owned());
+        self
+    }
+
+    /// A text field of the spec of the connection in use.
+    #[must_use]
+    pub fn connection_field<C: Connection>(&self, field: &str) -> Option<String> {
+        let found = self.found.borrow();
+        let (namespace, name) = found.inherited.as_deref()?.split_once('/')?;
+        let connection = self.cache.get(&Key::new(self.cache.kind(&C::kind(&()))?, namespace, name))?;
+        connection.body()["spec"][field].as_str().map(str::to_owned)
+    }
+
+    /// A key of a Secret in the resource's own namespace.
+    ///
+    /// # Errors
+    /// [`Wait`] while the Secret or the key is not there.
+    pub fn secret(&self, name: &str, key: &str) -> Result<SecretString, Wait> {
+        let wanted = (self.namespace.to_owned(), name.to_owned(), key.to_owned());
+        let mut found = self.found.borrow_mut();
+        found.edges.insert(Target::Secret(wanted.0.clone(), wanted.1.clone()));
+        match self.secrets.get(&wanted) {
+            Some(Some(value)) => return Ok(value.clone()),
+            Some(None) => {}
+            None => found.wanted = Some(wanted),
+        }
+        Err(Wait::new(
+            Reason::SecretNotFound,
+            format!("Secret {}/{name} with the key {key} does not exist yet", self.namespace),
+        ))
+    }
+}

@@ -1,0 +1,217 @@
+//! Making an object so that it is made once, whatever crashes in between (law 1).
+use http::Method;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::{
+    diff::project,
+    identify::Identified,
+    kind::Identity,
+    kubernetes::Precondition,
+    mark::hex,
+    pass::Pass,
+    reason::Reason,
+    resolve::Resolved,
+    status::{Intent, State, conditions},
+    stop::Stop,
+};
+use crate::remote::{ApiError, Call, Path, Segment};
+
+impl Pass<'_> {
+    /// Sends the create. For kinds without a mark the intent is written first, so that the pass after a crash knows what to look for.
+    ///
+    /// # Errors
+    /// [`Stop`]; an answer that says definitely that nothing was made clears the intent, any other keeps it.
+    pub async fn create(&mut self, resolved: &Resolved) -> Result<Value, Stop> {
+        self.hold().await?;
+        let link = resolved.link().clone();
+        let body = fresh_body(&resolved.desired.body);
+        if self.ops.identity() == Identity::Intent {
+            self.write_intent(resolved, &body).await?;
+        }
+        // Between the first look and now a rival may have come.
+        self.claim(resolved)?;
+        let body = Value::Object(body);
+        let answer = self.send(&link, Call::new(Method::POST, &resolved.collection).body(&body)).await;
+        let object = match answer {
+            Ok(object) => object.unwrap_or_default(),
+            Err(error) => {
+                if error.is_definite() {
+                    self.status.creating = None;
+                }
+                return Err(match error {
+                    ApiError::Absent => self.parent_gone(resolved),
+                    error => Self::stop(&link, error),
+                });
+            }
+        };
+        let id = link.api().id(&object).unwrap_or_default().to_owned();
+        let segment = Segment::new(&id).map_err(|e| {
+            Stop::refused(Reason::RemoteUnavailable, format!("the API made an object and did not say its id: {e}"))
+        })?;
+        let path = resolved.collection.child(&segment);
+        self.status.parts.clear();
+        self.record(resolved, &id, &path);
+        self.status.label_keys.clone_from(&resolved.label_keys);
+        if !self.engine.parts(self.ops, self.key, &self.object, &path, &resolved.connection_name())?.is_empty() {
+            // The parts take requests of their own, and the id must not be lost on the way.
+            self.persist(&link, &path).await?;
+        }
+        Ok(object)
+    }
+
+    async fn write_intent(&mut self, resolved: &Resolved, body: &Map<String, Value>) -> Result<(), Stop> {
+        let fields: Vec<String> = body.keys().cloned().collect();
+        self.status.id = None;
+        self.status.remote = None;
+        self.status.creating = Some(Intent {
+            token: self.engine.token(),
+            owner: self.engine.owner.clone(),
+            uid: self.object.uid().to_owned(),
+            connection: resolved.connection_name(),
+            account: resolved.link().account(),
+            path: resolved.collection.to_string(),
+            key: resolved.natural_key.clone(),
+            digest: digest(&fields, &Value::Object(body.clone())),
+            fields,
+            seen: Vec::new(),
+        });
+        let creating = State::new(false, Reason::Creating, "the object is being created");
+        self.status.observed_generation = Some(self.object.generation());
+        self.condition(conditions::READY, Some(&creating));
+        self.condition(conditions::SYNCED, Some(&creating));
+        self.condition(
+            conditions::RECONCILING,
+            Some(&State::new(true, Reason::Creating, "the object is being created")),
+        );
+        self.condition(conditions::STALLED, None);
+        self.write_status(Precondition::Version).await
+    }
+
+    /// Settles an open create of an earlier pass: once it can no longer take effect unseen, looks for what it made.
+    ///
+    /// # Errors
+    /// [`Stop`] while it is too early to know, and where several objects could be the one.
+    pub async fn settle(&mut self, resolved: &Resolved) -> Result<Option<Identified>, Stop> {
+        let Some(intent) = self.status.intent(&self.engine.owner, self.object.uid()).cloned() else { return Ok(None) };
+        if intent.account != resolved.link().account() {
+            let message = format!(
+                "a create was sent to {} and its result is not known; put the connection back so that it can be looked for",
+                intent.account
+            );
+            return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
+        }
+        let collection = Path::parse(&intent.path)
+            .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("status.creating.path is damaged: {e}")))?;
+        let now = Instant::now();
+        let first_sight = self.engine.remember(self.object.uid(), |memory| match &memory.intent {
+            Some((token, at)) if *token == intent.token => *at,
+            _ => {
+                memory.intent = Some((intent.token.clone(), now));
+                now
+            }
+        });
+        let link = resolved.link().clone();
+        let due = first_sight + link.deadline() + self.engine.settings.consistency;
+        if now < due {
+            return Err(Stop::wait_until(
+                Reason::Creating,
+                "an earlier create may still take effect; looking for its result after the wait",
+                due,
+            ));
+        }
+        let filter = link.api().equals_query("name", &intent.key);
+        let items = match link.list(&collection, Some(&filter), &mut self.requests).await {
+            // The parent is gone, and with it whatever was made below it.
+            Err(ApiError::Absent) => Vec::new(),
+            other => other.map_err(|e| Self::stop(&link, e))?,
+        };
+        let is_ours = |item: &&Value| {
+            let id = link.api().id(item).unwrap_or_default();
+            !intent.seen.iter().any(|seen| seen == id)
+                && digest(&intent.fields, item) == intent.digest
+                && self.recorder_of(id).is_none()
+        };
+        let found: Vec<&Value> = items.iter().filter(is_ours).collect();
+        match found.as_slice() {
+            [] => {
+                self.status.creating = None;
+                Ok(None)
+            }
+            [object] => {
+                let id = link.api().id(object).unwrap_or_default();
+                let path = collection
+                    .child(&Segment::new(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
+                self.record(resolved, id, &path);
+                if path.collection().as_ref() != Some(&resolved.collection) {
+                    // The spec has moved on meanwhile; the next pass moves the object.
+                    self.persist(&link, &path).await?;
+                    return self.by_moved_record(resolved).await;
+                }
+                Ok(Some(Identified { object: Some((*object).clone()), recorded: true, adopted: true }))
+            }
+            several => {
+                let ids: Vec<&str> = several.iter().filter_map(|item| link.api().id(item)).collect();
+                let message = format!(
+                    "each of the objects {} could be the one that was created; set spec.lifecycle.id to the right one and delete the others",
+                    ids.join(", ")
+                );
+                Err(Stop::refused(Reason::Ambiguous, message))
+            }
+        }
+    }
+
+    async fn by_moved_record(&mut self, resolved: &Resolved) -> Result<Option<Identified>, Stop> {
+        Box::pin(self.identify(resolved)).await.map(Some)
+    }
+}
+
+/// What a create sends: everything that has a value.
+fn fresh_body(desired: &Map<String, Value>) -> Map<String, Value> {
+    let clean = |(key, value): (&String, &Value)| match value {
+        Value::Null => None,
+        Value::Object(map) => Some((
+            key.clone(),
+            Value::Object(map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()),
+        )),
+        value => Some((key.clone(), value.clone())),
+    };
+    desired.iter().filter_map(clean).collect()
+}
+
+/// A digest of some fields of an object. Null, `""` and absent are equal.
+#[must_use]
+pub fn digest(fields: &[String], object: &Value) -> String {
+    let mut values: Vec<(String, Value)> = project(fields, object).into_iter().collect();
+    values.sort_by(|a, b| a.0.cmp(&b.0));
+    for (_, value) in &mut values {
+        if value == "" {
+            *value = Value::Null;
+        }
+    }
+    hex(&Sha256::digest(serde_json::to_vec(&values).unwrap_or_default()))[..32].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_known_again_in_the_answer_whatever_the_server_adds() {
+        let fields = vec!["name".to_owned(), "description".to_owned()];
+        let sent = digest(&fields, &json!({"name": "a", "description": ""}));
+        assert_eq!(sent, digest(&fields, &json!({"id": "1", "description": null, "name": "a", "created_at": "now"})));
+        assert_ne!(sent, digest(&fields, &json!({"name": "a", "description": "changed since"})));
+    }
+
+    #[test]
+    fn a_create_sends_no_nulls() {
+        let Value::Object(desired) = json!({"name": "a", "description": null, "labels": {"x": null, "y": "1"}}) else {
+            panic!()
+        };
+        assert_eq!(Value::Object(fresh_body(&desired)), json!({"name": "a", "labels": {"y": "1"}}));
+    }
+}

@@ -1,0 +1,270 @@
+//! Deletion always ends (law 5): it needs no valid spec and no reference, only the recipe in the status.
+use http::Method;
+use tokio::time::Instant;
+
+use super::{
+    cache::AnyKind,
+    identify::Read,
+    key::{Key, Target},
+    kind::Identity,
+    links::Known,
+    mark::{self, Mark},
+    pass::Pass,
+    reason::Reason,
+    resolve::parse_connection,
+    spec::{Common, Deletion, Mode, annotations},
+    status::{Intent, Recipe},
+    stop::{Again, Halt, Judgement, Stop},
+};
+use crate::remote::{ApiError, Call, Path, Segment};
+
+/// How a deletion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The remote object is gone.
+    Deleted,
+    /// The remote object stays.
+    Released(&'static str),
+    /// The finalizer was not ours, or there was none.
+    NotHeld,
+}
+
+impl Pass<'_> {
+    /// Deletes or releases the object, then lets go of the resource.
+    ///
+    /// # Errors
+    /// [`Stop`] with what is in the way.
+    pub async fn delete(&mut self) -> Result<Ended, Stop> {
+        if !self.object.is_held() {
+            return Ok(Ended::NotHeld);
+        }
+        let ended = self.end_object().await?;
+        self.let_go().await?;
+        Ok(ended)
+    }
+
+    async fn end_object(&mut self) -> Result<Ended, Stop> {
+        if self.object.annotation(annotations::ORPHAN) == Some("true") {
+            return Ok(Ended::Released("the annotation portico.dev/orphan gave it up"));
+        }
+        // A deletion policy that cannot be read means Retain: nothing can be undone.
+        let lifecycle = match self.object.spec::<Common>() {
+            Ok(common) => common.lifecycle,
+            Err(_) => return Ok(Ended::Released("its deletion policy cannot be read")),
+        };
+        if lifecycle.deletion == Deletion::Retain {
+            return Ok(Ended::Released("lifecycle.deletion is Retain"));
+        }
+        if lifecycle.mode == Mode::Observe {
+            return Ok(Ended::Released("it was only observed"));
+        }
+        if !self.engine.kube.is_crd_live(self.ops.info()).await? {
+            return Ok(Ended::Released("its CustomResourceDefinition is being deleted"));
+        }
+        if self.object.is_paused() {
+            return Err(blocked("the resource is paused; remove the annotation portico.dev/paused"));
+        }
+        let (owner, uid) = (self.engine.owner.clone(), self.object.uid().to_owned());
+        if let Some(recipe) = self.status.recorded(&owner, &uid).cloned() {
+            return self.by_recipe(&recipe).await;
+        }
+        if let Some(intent) = self.status.intent(&owner, &uid).cloned() {
+            return self.by_intent(&intent).await;
+        }
+        if self.ops.identity() == Identity::Mark {
+            return self.by_mark().await;
+        }
+        Ok(Ended::Deleted)
+    }
+
+    async fn by_recipe(&mut self, recipe: &Recipe) -> Result<Ended, Stop> {
+        let path = Path::parse(&recipe.path).map_err(|e| blocked(format!("status.remote.path is damaged: {e}")))?;
+        self.wait_for_children(&path).await?;
+        let known = self.connection_of(&recipe.connection, &recipe.account)?;
+        if self.ops.identity() == Identity::Mark {
+            // Another owner's mark overrides the record (law 2).
+            match self.read(known.link.clone().as_ref(), &path).await? {
+                Read::Found(object) => {
+                    if let Mark::Foreign(_) = mark::read(&object, &self.engine.owner, self.key) {
+                        return Ok(Ended::Released("it belongs to another Portico installation by now"));
+                    }
+                }
+                Read::Absent | Read::ParentAbsent(_) => return Ok(Ended::Deleted),
+            }
+        }
+        self.remove(&known, &path).await
+    }
+
+    /// A create whose result is not known: what it made is ours, and goes.
+    async fn by_intent(&mut self, intent: &Intent) -> Result<Ended, Stop> {
+        let known = self.connection_of(&intent.connection, &intent.account)?;
+        let now = Instant::now();
+        let first = self.engine.remember(self.object.uid(), |m| match &m.intent {
+            Some((token, at)) if *token == intent.token => *at,
+            _ => {
+                m.intent = Some((intent.token.clone(), now));
+                now
+            }
+        });
+        let due = first + known.link.deadline() + self.engine.settings.consistency;
+        if now < due {
+            return Err(Stop::wait_until(
+                Reason::Deleting,
+                "an earlier create may still take effect; looking for its result after the wait",
+                due,
+            ));
+        }
+        let collection =
+            Path::parse(&intent.path).map_err(|e| blocked(format!("status.creating.path is damaged: {e}")))?;
+        let filter = known.link.api().equals_query("name", &intent.key);
+        let items = match known.link.list(&collection, Some(&filter), &mut self.requests).await {
+            Err(ApiError::Absent) => return Ok(Ended::Deleted),
+            other => other.map_err(|e| self.blocked_by(&known, e))?,
+        };
+        let api = known.link.api();
+        let ids: Vec<String> = items
+            .iter()
+            .filter(|item| super::create::digest(&intent.fields, item) == intent.digest)
+            .filter_map(|item| api.id(item).map(str::to_owned))
+            .filter(|id| !intent.seen.contains(id) && self.recorder_of(id).is_none())
+            .collect();
+        match ids.as_slice() {
+            [] => Ok(Ended::Deleted),
+            [id] => {
+                let path = collection.child(&Segment::new(id).map_err(|e| blocked(e.to_string()))?);
+                self.remove(&known, &path).await
+            }
+            several => Err(blocked(format!(
+                "each of the objects {} could be the one that was created; delete the right one at the API",
+                several.join(", ")
+            ))),
+        }
+    }
+
+    /// Nothing is recorded, but a crash may have come between the create and its record: the mark tells.
+    async fn by_mark(&mut self) -> Result<Ended, Stop> {
+        let resolved = match self.engine.resolve(self.ops, self.key, &self.object).await {
+            Ok(resolved) => resolved,
+            Err(Stop::Halt(halt)) if matches!(halt.reason, Reason::ConnectionNotReady) => {
+                return Err(blocked(format!("whether an object was made cannot be asked: {}", halt.message)));
+            }
+            Err(Stop::Halt(_)) => {
+                return Ok(Ended::Released("nothing is recorded of it, and its connection is not there"));
+            }
+            Err(stop) => return Err(stop),
+        };
+        let link = resolved.link().clone();
+        let items = link
+            .list(&resolved.collection, None, &mut self.requests)
+            .await
+            .map_err(|e| self.blocked_by(&resolved.known, e))?;
+        for item in items.iter().filter(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours) {
+            let id = Segment::new(link.api().id(item).unwrap_or_default()).map_err(|e| blocked(e.to_string()))?;
+            self.remove(&resolved.known, &resolved.collection.child(&id)).await?;
+        }
+        Ok(Ended::Deleted)
+    }
+
+    async fn remove(&mut self, known: &Known, path: &Path) -> Result<Ended, Stop> {
+        let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+        let link = known.link.clone();
+        match self.send(&link, Call::new(Method::DELETE, path).query(query)).await {
+            Ok(_) | Err(ApiError::Absent) => Ok(Ended::Deleted),
+            Err(error) => Err(self.blocked_by(known, error)),
+        }
+    }
+
+    /// Objects below this one would go with it. Those that nobody deletes are waited for, in the same namespace and while that lives.
+    async fn wait_for_children(&self, path: &Path) -> Result<(), Stop> {
+        let children: Vec<String> = self
+            .engine
+            .cache
+            .all()
+            .into_iter()
+            .filter(|(key, child)| {
+                key.namespace == self.key.namespace
+                    && !child.is_deleting()
+                    && matches!(self.engine.cache.ops(key.kind), Some(AnyKind::Resource(_)))
+            })
+            .filter(|(_, child)| {
+                let status = child.status();
+                let recipe = status.recorded(&self.engine.owner, child.uid());
+                recipe.and_then(|r| Path::parse(&r.path).ok()).is_some_and(|p| p.is_below(path))
+            })
+            .map(|(key, _)| format!("{} {}", key.kind, key.name))
+            .collect();
+        if children.is_empty() {
+            return Ok(());
+        }
+        let terminating = self.engine.kube.namespace(&self.key.namespace).await?.is_none_or(|(_, going)| going);
+        if terminating {
+            return Ok(());
+        }
+        Err(blocked(format!("these resources live below it and are not being deleted: {}", children.join(", "))))
+    }
+
+    /// The connection of a recipe. One that is being deleted still serves for this.
+    fn connection_of(&self, name: &str, account: &str) -> Result<Known, Stop> {
+        let key = parse_connection(self.ops, name)
+            .ok_or_else(|| blocked(format!("status.remote.connection is damaged: {name:?}")))?;
+        self.engine.edges.set(self.key, [Target::Resource(key.clone())].into());
+        let Some(known) = self.engine.links.get(&key) else {
+            return Err(blocked(format!("{key} is not there or not ready; make it again with its Secret")));
+        };
+        if known.link.account() != account {
+            return Err(blocked(format!(
+                "the object is at {account}, and {key} now leads to {}",
+                known.link.account()
+            )));
+        }
+        if known.common.mode == Mode::Observe {
+            return Err(blocked(format!("{key} only observes; set its spec.mode to Manage")));
+        }
+        if let Some(wait) = known.trouble.as_ref().filter(|w| w.reason == Reason::AccountChanged) {
+            return Err(blocked(format!("{key}: {}", wait.message)));
+        }
+        Ok(known)
+    }
+
+    /// Why the API did not delete.
+    fn blocked_by(&self, known: &Known, error: ApiError) -> Stop {
+        match Self::stop(&known.link, error) {
+            Stop::Halt(halt) => {
+                let message = format!("{}{ORPHAN_HINT}", halt.message);
+                let again = match halt.judgement {
+                    Judgement::Refused | Judgement::Hopeless => Again::Backoff(None),
+                    _ => halt.again,
+                };
+                Stop::Halt(Halt { reason: Reason::DeletionBlocked, message, judgement: Judgement::Waiting, again })
+            }
+            stop => stop,
+        }
+    }
+
+    /// Wakes whoever waited for this resource to be gone.
+    pub fn wake_after_end(&self) {
+        self.engine.wake_dependents(&Target::Resource(self.key.clone()));
+        let connection = self.status.remote.as_ref().and_then(|r| parse_connection(self.ops, &r.connection));
+        let mut keys: Vec<Key> = connection.into_iter().collect();
+        let parents = self.status.remote.as_ref().and_then(|r| Path::parse(&r.path).ok()).and_then(|p| p.parent());
+        if let (Some(parent), Some(connection)) = (parents, keys.first().cloned()) {
+            keys.extend(self.engine.recorded(&connection).into_iter().filter(|(_, p)| *p == parent).map(|(k, _)| k));
+        }
+        for key in keys {
+            self.engine.queue.push(&key, super::queue::Lane::Deletion, super::queue::Cause::Look);
+        }
+    }
+}
+
+const ORPHAN_HINT: &str =
+    " (to leave the object behind and end the deletion, annotate the resource with portico.dev/orphan=true)";
+
+fn blocked(message: impl Into<String>) -> Stop {
+    let message = format!("{}{ORPHAN_HINT}", message.into());
+    Stop::Halt(Halt {
+        reason: Reason::DeletionBlocked,
+        message,
+        judgement: Judgement::Waiting,
+        again: Again::Backoff(None),
+    })
+}

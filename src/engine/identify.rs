@@ -1,0 +1,360 @@
+//! Which object is this resource's? By recorded id, by open create, by binding, by mark, and, only if the user says so, by name.
+use http::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    core::Engine,
+    key::Key,
+    kind::Identity,
+    mark::{self, Mark},
+    pass::Pass,
+    queue::{Cause, Lane},
+    reason::Reason,
+    resolve::Resolved,
+    spec::{Adoption, Replace},
+    stop::Stop,
+};
+use crate::remote::{ApiError, Call, Link, Path, Segment};
+
+/// What an object turned out to be.
+#[derive(Debug, Default)]
+pub struct Identified {
+    /// The object; none: certainly not there.
+    pub object: Option<Value>,
+    /// Whether it was recorded before.
+    pub recorded: bool,
+    /// Whether it has become this resource's just now.
+    pub adopted: bool,
+}
+
+/// The answer to "is it there?". A failed read is none of these (law 3).
+#[derive(Debug)]
+pub enum Read {
+    /// It is there.
+    Found(Value),
+    /// It is certainly not there: the API said so, and its parent answers.
+    Absent,
+    /// Its parent is certainly not there.
+    ParentAbsent(Path),
+}
+
+impl Pass<'_> {
+    /// Finds the object, without changing anything but duplicates of our own.
+    ///
+    /// # Errors
+    /// [`Stop`] where it cannot be known, or is not to be had.
+    pub async fn identify(&mut self, resolved: &Resolved) -> Result<Identified, Stop> {
+        if let Some(found) = self.by_record(resolved).await? {
+            return Ok(found);
+        }
+        if let Some(found) = self.settle(resolved).await? {
+            return Ok(found);
+        }
+        let bound = resolved.common.lifecycle.id.clone();
+        if bound.is_empty() { self.by_lookup(resolved).await } else { self.by_binding(resolved, &bound).await }
+    }
+
+    async fn by_record(&mut self, resolved: &Resolved) -> Result<Option<Identified>, Stop> {
+        let Some(recipe) = self.status.recorded(&self.engine.owner, self.object.uid()).cloned() else {
+            return Ok(None);
+        };
+        let lifecycle = &resolved.common.lifecycle;
+        if recipe.account != resolved.link().account() {
+            let message = format!(
+                "the object is at {}, and the connection now leads to {}: put the connection back, or delete this resource and make it again",
+                recipe.account,
+                resolved.link().account()
+            );
+            return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
+        }
+        if !lifecycle.id.is_empty() && self.status.id.as_deref() != Some(&lifecycle.id) {
+            let message = format!(
+                "the resource already has the object {}; lifecycle.id cannot bind it to another",
+                self.status.id.as_deref().unwrap_or_default()
+            );
+            return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
+        }
+        let path = self.recorded_path()?;
+        let moved = path.collection().as_ref() != Some(&resolved.collection);
+        match self.read(resolved.link().clone().as_ref(), &path).await? {
+            Read::Found(object) => {
+                self.check_mark(resolved, &object)?;
+                if moved {
+                    return self.move_away(resolved, &path).await;
+                }
+                // The recipe follows a connection of another name to the same account.
+                let id = self.status.id.clone().unwrap_or_default();
+                self.record(resolved, &id, &path);
+                Ok(Some(Identified { object: Some(object), recorded: true, adopted: false }))
+            }
+            Read::Absent | Read::ParentAbsent(_) if moved => {
+                self.forget_record();
+                Ok(None)
+            }
+            Read::Absent if !lifecycle.id.is_empty() => Err(Stop::refused(
+                Reason::NotFound,
+                format!("there is no object with the id {} at the API", lifecycle.id),
+            )),
+            Read::Absent => {
+                self.check_absence(resolved, &path).await?;
+                Ok(Some(Identified { object: None, recorded: true, adopted: false }))
+            }
+            Read::ParentAbsent(parent) => {
+                wake_recorder(self.engine, resolved, &parent);
+                Err(Stop::wait(
+                    Reason::ReferenceNotReady,
+                    format!("{parent} does not exist at the API any more; waiting for it to be made again"),
+                ))
+            }
+        }
+    }
+
+    /// The object is at another place than the spec says now, and is still there.
+    async fn move_away(&mut self, resolved: &Resolved, path: &Path) -> Result<Option<Identified>, Stop> {
+        if resolved.common.lifecycle.replace != Replace::Allow || !resolved.writes {
+            let message = format!(
+                "the object is at {path} and cannot move to {}; set lifecycle.replace: Allow to delete it there and make it again",
+                resolved.collection
+            );
+            return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
+        }
+        let link = resolved.link().clone();
+        let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+        match self.send(&link, Call::new(Method::DELETE, path).query(query)).await {
+            Ok(_) | Err(ApiError::Absent) => {
+                self.forget_record();
+                Ok(None)
+            }
+            Err(error) => Err(Self::stop(&link, error)),
+        }
+    }
+
+    fn forget_record(&mut self) {
+        self.status.id = None;
+        self.status.remote = None;
+        self.status.parts.clear();
+        self.status.label_keys.clear();
+    }
+
+    async fn by_binding(&mut self, resolved: &Resolved, id: &str) -> Result<Identified, Stop> {
+        self.may_take_over(resolved)?;
+        let path = resolved
+            .collection
+            .child(&Segment::new(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("lifecycle.id: {e}")))?);
+        if let Some(other) = self.recorder_of(id) {
+            return Err(Stop::wait(Reason::Conflict, format!("the object {id} belongs to {other}")));
+        }
+        match self.read(resolved.link().clone().as_ref(), &path).await? {
+            Read::Found(object) => {
+                self.check_mark(resolved, &object)?;
+                self.record(resolved, id, &path);
+                Ok(Identified { object: Some(object), recorded: true, adopted: resolved.writes })
+            }
+            _ => Err(Stop::refused(
+                Reason::NotFound,
+                format!(
+                    "there is no object with the id {id} at the API (lifecycle.id binds to what exists and never creates)"
+                ),
+            )),
+        }
+    }
+
+    async fn by_lookup(&mut self, resolved: &Resolved) -> Result<Identified, Stop> {
+        let link = resolved.link().clone();
+        let marked = self.ops.identity() == Identity::Mark;
+        // An earlier pass may have created it under another name: only a complete listing tells.
+        let everything = marked && self.was_held;
+        let filter = (!everything).then(|| link.api().equals_query("name", &resolved.natural_key));
+        let items = link.list(&resolved.collection, filter.as_deref(), &mut self.requests).await;
+        let items = match items {
+            Err(ApiError::Absent) => return Err(self.parent_gone(resolved)),
+            other => other.map_err(|e| Self::stop(&link, e))?,
+        };
+        if marked {
+            let ours = items
+                .iter()
+                .filter(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours)
+                .cloned()
+                .collect();
+            if let Some(found) = self.keep_oldest(resolved, ours).await? {
+                return Ok(found);
+            }
+        }
+        let named: Vec<&Value> = items.iter().filter(|item| item["name"] == resolved.natural_key.as_str()).collect();
+        for item in &named {
+            self.check_mark(resolved, item)?;
+            let id = link.api().id(item).unwrap_or_default();
+            if let Some(other) = self.recorder_of(id) {
+                return Err(Stop::wait(Reason::Conflict, format!("the object of this name ({id}) belongs to {other}")));
+            }
+        }
+        self.take_stranger(resolved, &named)
+    }
+
+    /// What to do about objects of the wanted name that are nobody's.
+    fn take_stranger(&mut self, resolved: &Resolved, named: &[&Value]) -> Result<Identified, Stop> {
+        let link = resolved.link().clone();
+        let (what, name) = (self.key.kind, &resolved.natural_key);
+        let ids: Vec<&str> = named.iter().filter_map(|item| link.api().id(item)).collect();
+        match ids.as_slice() {
+            [] => Ok(Identified::default()),
+            [id] if !resolved.writes || resolved.common.lifecycle.adoption == Adoption::Adopt => {
+                self.may_take_over(resolved)?;
+                let path = resolved
+                    .collection
+                    .child(&Segment::new(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
+                self.record(resolved, id, &path);
+                Ok(Identified { object: Some(named[0].clone()), recorded: true, adopted: resolved.writes })
+            }
+            [id] => {
+                let message = format!(
+                    "a {what} named {name:?} exists already and was not made by this resource ({id}); to take it over, set spec.lifecycle.adoption: Adopt, else choose another name"
+                );
+                Err(Stop::refused(Reason::AlreadyExists, message))
+            }
+            several => {
+                let message = format!(
+                    "there are {} objects named {name:?} ({}); set spec.lifecycle.id to the one that is meant",
+                    several.len(),
+                    several.join(", ")
+                );
+                Err(Stop::refused(Reason::Ambiguous, message))
+            }
+        }
+    }
+
+    /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
+    async fn keep_oldest(&mut self, resolved: &Resolved, mut ours: Vec<Value>) -> Result<Option<Identified>, Stop> {
+        let link = resolved.link().clone();
+        ours.sort_by(|a, b| a["created_at"].as_str().cmp(&b["created_at"].as_str()));
+        let mut ours = ours.into_iter();
+        let Some(kept) = ours.next() else { return Ok(None) };
+        let segment = |item: &Value| {
+            Segment::new(link.api().id(item).unwrap_or_default())
+                .map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))
+        };
+        for duplicate in ours.filter(|_| resolved.writes) {
+            let path = resolved.collection.child(&segment(&duplicate)?);
+            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
+                Ok(_) | Err(ApiError::Absent) => {
+                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark")
+                }
+                Err(error) => return Err(Self::stop(&link, error)),
+            }
+        }
+        let path = resolved.collection.child(&segment(&kept)?);
+        self.record(resolved, link.api().id(&kept).unwrap_or_default(), &path);
+        Ok(Some(Identified { object: Some(kept), recorded: true, adopted: resolved.writes }))
+    }
+
+    /// Whether an object's mark lets this resource have it.
+    ///
+    /// # Errors
+    /// [`Stop`] for another installation's object, and for one of a live sibling.
+    pub fn check_mark(&self, resolved: &Resolved, object: &Value) -> Result<(), Stop> {
+        if self.ops.identity() != Identity::Mark || !resolved.writes {
+            return Ok(());
+        }
+        let lifecycle = &resolved.common.lifecycle;
+        match mark::read(object, &self.engine.owner, self.key) {
+            Mark::None | Mark::Ours => Ok(()),
+            Mark::Foreign(_) if lifecycle.adoption == Adoption::Adopt && !lifecycle.id.is_empty() => Ok(()),
+            Mark::Foreign(other) => {
+                let message = format!(
+                    "the object belongs to the Portico installation {other:?}; to take it over, set both spec.lifecycle.adoption: Adopt and spec.lifecycle.id, or run Portico with --owner-id {other}"
+                );
+                Err(Stop::refused(Reason::OwnedByAnother, message))
+            }
+            Mark::Sibling(uid) => match self.engine.cache.by_uid(self.key.kind, &uid) {
+                Some(other) => Err(Stop::wait(Reason::Conflict, format!("the object belongs to {other}"))),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn may_take_over(&self, resolved: &Resolved) -> Result<(), Stop> {
+        if resolved.may_adopt || !resolved.writes {
+            return Ok(());
+        }
+        let message = format!(
+            "{} does not let other namespaces take over existing objects: set its spec.allowAdoption",
+            resolved.connection
+        );
+        Err(Stop::wait(Reason::ReferenceNotPermitted, message))
+    }
+
+    /// Reads an object. A 404 counts as absent only in the API's own shape and while the parent answers.
+    ///
+    /// # Errors
+    /// [`Stop`] where it cannot be known.
+    pub async fn read(&mut self, link: &Link, path: &Path) -> Result<Read, Stop> {
+        match self.send(link, Call::new(Method::GET, path)).await {
+            Ok(Some(object)) => Ok(Read::Found(object)),
+            Ok(None) => Err(Stop::from_api(ApiError::Unavailable(format!("{path} was answered without a body")), None)),
+            Err(ApiError::Absent) => {
+                let Some(parent) = path.parent() else { return Ok(Read::Absent) };
+                match self.send(link, Call::new(Method::GET, &parent)).await {
+                    Ok(_) => Ok(Read::Absent),
+                    Err(ApiError::Absent) => Ok(Read::ParentAbsent(parent)),
+                    Err(error) => Err(Self::stop(link, error)),
+                }
+            }
+            Err(error) => Err(Self::stop(link, error)),
+        }
+    }
+
+    /// A recorded object is gone. Before it is made again: is it the only one?
+    async fn check_absence(&mut self, resolved: &Resolved, path: &Path) -> Result<(), Stop> {
+        let link = resolved.link().clone();
+        let items =
+            link.list(&resolved.collection, None, &mut self.requests).await.map_err(|e| Self::stop(&link, e))?;
+        let there: Vec<Path> = items
+            .iter()
+            .filter_map(|i| Some(resolved.collection.child(&Segment::new(link.api().id(i)?).ok()?)))
+            .collect();
+        let recorded: Vec<Path> = self.engine.recorded(&resolved.connection).into_iter().map(|(_, p)| p).collect();
+        let mut absence = None;
+        self.engine.links.change(&resolved.connection, |known| {
+            known.missing.retain(|p| !there.contains(p));
+            let unseen =
+                recorded.iter().filter(|p| p.collection().as_ref() == Some(&resolved.collection) && !there.contains(p));
+            known.missing.extend(unseen.cloned().chain([path.clone()]));
+            if !known.is_confirmed(path) {
+                absence = known.absence(&recorded);
+            }
+        });
+        let Some(absence) = absence else { return Ok(()) };
+        self.engine.queue.push(&resolved.connection, Lane::Retry, Cause::Look);
+        let message = format!(
+            "{} of {} objects of {} vanished at once, so nothing is made again; if they were meant to go, annotate the connection with portico.dev/confirm-absence={}",
+            absence.missing, absence.recorded, resolved.connection, absence.token
+        );
+        Err(Stop::wait_until(Reason::MassAbsence, message, Instant::now() + self.engine.settings.stalled))
+    }
+
+    /// The collection itself is not there.
+    pub fn parent_gone(&self, resolved: &Resolved) -> Stop {
+        let parent = resolved.collection.collection();
+        if let Some(parent) = &parent {
+            wake_recorder(self.engine, resolved, parent);
+        }
+        let text = parent.map_or_else(String::new, |p| p.to_string());
+        let at = Instant::now() + self.engine.settings.stalled;
+        Stop::wait_until(
+            Reason::ReferenceNotReady,
+            format!("{text} does not exist at the API; waiting for it to be made"),
+            at,
+        )
+    }
+}
+
+/// Tells whoever recorded an object that it may be gone.
+fn wake_recorder(engine: &Engine, resolved: &Resolved, path: &Path) {
+    let recorder: Option<Key> =
+        engine.recorded(&resolved.connection).into_iter().find(|(_, p)| p == path).map(|(k, _)| k);
+    if let Some(key) = recorder {
+        engine.queue.push(&key, Lane::Retry, Cause::Look);
+    }
+}

@@ -1,0 +1,122 @@
+//! The connections that are known, each with its link and what is known of its state.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::Instant;
+
+use super::{absence, key::Key, kind::Wait, reason::Reason, spec::ConnectionCommon};
+use crate::remote::{Link, Path};
+
+/// A connection.
+#[derive(Clone)]
+pub struct Known {
+    /// The way to the API.
+    pub link: Arc<Link>,
+    /// What its spec says.
+    pub common: ConnectionCommon,
+    /// Changes with the credential, the CA bundle and the spec.
+    pub fingerprint: String,
+    /// Why resources cannot use it, if they cannot.
+    pub trouble: Option<Wait>,
+    /// Whether the credential was seen to work.
+    pub verified: bool,
+    /// Whether it is being deleted: only deletions go through.
+    pub deleting: bool,
+    /// When the API last answered.
+    pub answered: Option<Instant>,
+    /// When all collections were last listed.
+    pub swept: Option<Instant>,
+    /// The API has not answered for so long that the state of its objects counts as not known.
+    pub out_of_touch: bool,
+    /// Recorded paths that a complete listing did not show and a GET denied.
+    pub missing: BTreeSet<Path>,
+    /// Missing paths that a person confirmed.
+    pub confirmed: BTreeSet<Path>,
+}
+
+/// Objects that vanished at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// What a person confirms.
+    pub token: String,
+    /// How many are gone.
+    pub missing: usize,
+    /// Of how many.
+    pub recorded: usize,
+}
+
+/// All connections.
+#[derive(Default)]
+pub struct Links(Mutex<BTreeMap<Key, Known>>);
+
+impl Links {
+    /// A connection, whatever its state.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Known> {
+        self.lock().get(key).cloned()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<(Key, Known)> {
+        self.lock().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    /// A new state of a connection.
+    pub fn put(&self, key: &Key, known: Known) {
+        self.lock().insert(key.clone(), known);
+    }
+
+    /// Changes the state of a connection, if it is known.
+    pub fn change(&self, key: &Key, change: impl FnOnce(&mut Known)) {
+        if let Some(known) = self.lock().get_mut(key) {
+            change(known);
+        }
+    }
+
+    /// Forgets a connection and its credential.
+    pub fn forget(&self, key: &Key) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// What is missing beyond what was confirmed, if that is a mass.
+    #[must_use]
+    pub fn absence(&self, recorded: &[Path]) -> Option<Absence> {
+        let missing: Vec<Path> = self.missing.iter().cloned().collect();
+        let all = absence::spread(recorded, &missing);
+        let open: Vec<&Path> = all.iter().copied().filter(|p| !self.is_confirmed(p)).collect();
+        absence::is_mass(open.len(), recorded.len()).then(|| Absence {
+            token: absence::token(&open),
+            missing: open.len(),
+            recorded: recorded.len(),
+        })
+    }
+
+    /// Whether a person said that this path is to be made again.
+    #[must_use]
+    pub fn is_confirmed(&self, path: &Path) -> bool {
+        self.confirmed.iter().any(|c| c == path || path.is_below(c))
+    }
+
+    /// Why a resource cannot use the connection for anything but its deletion.
+    ///
+    /// # Errors
+    /// [`Wait`] with the reason `ConnectionNotReady`.
+    pub fn usable(&self, label: &str) -> Result<(), Wait> {
+        if self.deleting {
+            return Err(Wait::new(Reason::ConnectionNotReady, format!("{label} is being deleted")));
+        }
+        match &self.trouble {
+            Some(wait) => Err(Wait::new(Reason::ConnectionNotReady, format!("{label} is not ready: {}", wait.message))),
+            None => Ok(()),
+        }
+    }
+}

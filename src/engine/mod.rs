@@ -1,0 +1,50 @@
+//! What every kind shares. Nothing in here names a kind.
+//!
+//! ```text
+//!  watches ──► cache ──► queue ──► pass: resolve → claim → identify → plan → execute → parts → status
+//!                ▲                   │        │                         │
+//!                └── own writes ─────┘        └── edges: who wakes whom └── link → gate → API
+//!  connection pass: Secret → link → probe → sweep (lists, wakes owners of what differs)
+//! ```
+pub mod absence;
+pub mod cache;
+pub mod claim;
+pub mod connect;
+pub mod context;
+pub mod core;
+pub mod create;
+pub mod delete;
+pub mod diff;
+pub mod edges;
+pub mod events;
+pub mod health;
+pub mod identify;
+pub mod key;
+pub mod kind;
+pub mod kubernetes;
+pub mod links;
+pub mod mark;
+pub mod metrics;
+pub mod operator;
+pub mod parts;
+pub mod pass;
+pub mod plan;
+pub mod progress;
+pub mod queue;
+pub mod raw;
+pub mod reason;
+pub mod report;
+pub mod resolve;
+pub mod settings;
+#[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
+pub mod spec;
+pub mod status;
+pub mod stop;
+pub mod sweep;
+pub mod watch;
+
+pub use self::{
+    core::{Clock, SystemClock},
+    operator::Operator,
+    settings::Settings,
+};

@@ -1,0 +1,330 @@
+//! One pass over one resource: resolve → claim → identify → plan → execute → parts → status. Each step has its own file; this one is
+//! the order in which they run.
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    core::Engine,
+    diff::{Difference, diff},
+    key::Key,
+    kind::Ops,
+    kubernetes::{KubeError, Precondition},
+    plan::{Facts, Plan, plan},
+    queue::{Cause, Lane},
+    raw::Raw,
+    reason::Reason,
+    resolve::Resolved,
+    spec::{Common, Mode, annotations},
+    status::{Recipe, State, Status, conditions},
+    stop::Stop,
+};
+use crate::remote::{ApiError, Call, Link, Path};
+
+/// What a pass leaves behind for the queue and for the log.
+#[derive(Debug)]
+pub struct Outcome {
+    /// One word.
+    pub word: &'static str,
+    /// Requests sent to the management API.
+    pub requests: u32,
+    /// When to run again by itself.
+    pub later: Option<(Instant, Lane)>,
+}
+
+/// What a pass over a living resource found and did.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// Nothing was asked: the resource is in order and the sweep looks after it.
+    pub unasked: bool,
+    /// What still differs.
+    pub differences: Vec<Difference>,
+    /// What someone else had changed and was put back.
+    pub corrected: Vec<Difference>,
+    /// Whether the object was made in this pass.
+    pub created: bool,
+    /// Whether the object was changed in this pass.
+    pub updated: bool,
+    /// Whether the object was taken over in this pass.
+    pub adopted: bool,
+    /// People and groups that are not there yet; none where the spec names none.
+    pub unbound: Option<Vec<String>>,
+    /// When to ask again for something that takes its time.
+    pub ask_again: Option<Instant>,
+}
+
+/// One pass.
+pub struct Pass<'e> {
+    /// The engine.
+    pub engine: &'e Engine,
+    /// The kind.
+    pub ops: &'static dyn Ops,
+    /// The resource.
+    pub key: &'e Key,
+    /// The resource as it is, with what this pass wrote.
+    pub object: Arc<Raw>,
+    /// Its status as it will be written.
+    pub status: Status,
+    /// Whether Portico's finalizer was there when the pass began: an earlier pass may have created something.
+    pub was_held: bool,
+    /// Whether a write to the API failed in this pass.
+    pub write_failed: bool,
+    /// Requests sent to the management API.
+    pub requests: u32,
+}
+
+impl<'e> Pass<'e> {
+    /// A pass over an object.
+    #[must_use]
+    pub fn new(engine: &'e Engine, ops: &'static dyn Ops, key: &'e Key, object: Arc<Raw>) -> Self {
+        let (status, was_held) = (object.status(), object.is_held());
+        Self { engine, ops, key, object, status, was_held, write_failed: false, requests: 0 }
+    }
+
+    /// Runs to the end, and writes the status.
+    pub async fn run(mut self, cause: Cause) -> Outcome {
+        if self.object.is_deleting() {
+            let result = self.delete().await;
+            return self.report_deletion(result).await;
+        }
+        let result = self.apply(cause).await;
+        self.report(result).await
+    }
+
+    async fn apply(&mut self, cause: Cause) -> Result<Done, Stop> {
+        if self.object.is_paused() {
+            // The edges are still kept, so that a parent's deletion knows its children.
+            let _ = self.engine.resolve(self.ops, self.key, &self.object).await;
+            return Err(Stop::Paused);
+        }
+        self.object
+            .spec::<Common>()
+            .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the stored spec does not fit: {e}")))?;
+        let resolved = self.engine.resolve(self.ops, self.key, &self.object).await?;
+        if resolved.writes {
+            self.claim(&resolved)?;
+        }
+        if cause == Cause::Start && self.is_in_order(&resolved) {
+            return Ok(Done { unasked: true, ..Done::default() });
+        }
+        let identified = self.identify(&resolved).await?;
+        let fresh = identified.adopted || !self.is_accepted();
+        let facts = Facts {
+            writes: resolved.writes,
+            drift: resolved.common.lifecycle.drift,
+            fresh,
+            recorded: identified.recorded,
+            desired: &resolved.desired,
+            object: identified.object.as_ref(),
+        };
+        let mut done = Done { adopted: identified.adopted, ..Done::default() };
+        let object = match plan(facts) {
+            Plan::Nothing => identified.object,
+            Plan::Create => {
+                done.created = true;
+                Some(self.create(&resolved).await?)
+            }
+            Plan::Update { body, differences } => {
+                self.hold().await?;
+                done.updated = true;
+                if !fresh {
+                    done.corrected = differences;
+                }
+                Some(self.update(&resolved, &Value::Object(body)).await?)
+            }
+            Plan::Report(_) => identified.object,
+            Plan::Missing => return Err(self.missing(&resolved, identified.recorded)),
+        };
+        let object = object.unwrap_or_default();
+        if resolved.writes {
+            self.hold().await?;
+            self.status.label_keys.clone_from(&resolved.label_keys);
+        } else if resolved.common.lifecycle.mode == Mode::Observe && self.object.is_held() {
+            self.let_go().await?;
+        }
+        done.differences = diff(&resolved.desired.body, &object);
+        self.ops.observe(&object, &mut self.status.extra);
+        self.do_parts(&resolved, &mut done).await?;
+        done.ask_again = self.ask_progress(&resolved).await?;
+        Ok(done)
+    }
+
+    /// Whether the API accepted this generation of the spec.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.status.observed_generation == Some(self.object.generation()) && self.status.is_true(conditions::READY)
+    }
+
+    /// Whether nothing is open, so that a start of the operator may leave it to the sweep.
+    fn is_in_order(&self, resolved: &Resolved) -> bool {
+        let stays = self.recorded_path().is_ok_and(|path| path.collection().as_ref() == Some(&resolved.collection));
+        let synced = self.status.is_true(conditions::SYNCED) || !self.status.drift.is_empty();
+        let answered =
+            self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT);
+        stays && self.is_accepted() && synced && answered && self.status.creating.is_none()
+    }
+
+    /// Adds the finalizer, if it is not there.
+    ///
+    /// # Errors
+    /// [`Stop::Kube`].
+    pub async fn hold(&mut self) -> Result<(), Stop> {
+        if self.object.is_held() {
+            return Ok(());
+        }
+        let held = self.engine.kube.hold(self.ops.info(), &self.object).await;
+        self.take(held).await
+    }
+
+    /// Removes the finalizer.
+    ///
+    /// # Errors
+    /// [`Stop::Kube`].
+    pub async fn let_go(&mut self) -> Result<(), Stop> {
+        let released = self.engine.kube.release(self.ops.info(), &self.object).await;
+        self.take(released).await
+    }
+
+    /// Takes the answer to a write of our own; after a conflict the object is read again for the next pass.
+    async fn take(&mut self, answer: Result<Raw, KubeError>) -> Result<(), Stop> {
+        match answer {
+            Ok(object) => {
+                self.engine.cache.wrote(self.key, object.clone());
+                self.object = Arc::new(object);
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, KubeError::Conflict)
+                    && let Ok(Some(object)) =
+                        self.engine.kube.get(self.ops.info(), &self.key.namespace, &self.key.name).await
+                {
+                    self.engine.cache.wrote(self.key, object);
+                }
+                Err(Stop::Kube(error))
+            }
+        }
+    }
+
+    /// Writes the status as it is now, if it differs from what is stored.
+    ///
+    /// # Errors
+    /// [`Stop::Kube`].
+    pub async fn write_status(&mut self, precondition: Precondition) -> Result<(), Stop> {
+        let status = serde_json::to_value(&self.status).unwrap_or_default();
+        match self.engine.kube.patch_status(self.ops.info(), &self.object, &status, precondition).await {
+            Ok(None) => Ok(()),
+            Ok(Some(object)) => self.take(Ok(object)).await,
+            Err(error) => self.take(Err(error)).await,
+        }
+    }
+
+    /// Writes the status that records a new id, again and again until it is stored. If the resource is gone meanwhile, what was just
+    /// made is removed: nobody would ever know of it.
+    ///
+    /// # Errors
+    /// [`Stop::Kube`] with [`KubeError::Gone`] where the resource is gone.
+    pub async fn persist(&mut self, link: &Link, path: &Path) -> Result<(), Stop> {
+        let mut wait = std::time::Duration::from_millis(50);
+        loop {
+            match self.write_status(Precondition::Uid).await {
+                Err(Stop::Kube(KubeError::Gone | KubeError::Conflict)) => {
+                    let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+                    let removed = self.send(link, Call::new(Method::DELETE, path).query(query)).await;
+                    tracing::warn!(resource = %self.key, removed = removed.is_ok(), "the resource vanished while its object was made");
+                    return Err(Stop::Kube(KubeError::Gone));
+                }
+                Err(Stop::Kube(error)) => {
+                    tracing::warn!(resource = %self.key, %error, "the new id is not stored yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(self.engine.settings.backoff);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Puts the recipe and the id into the status.
+    pub fn record(&mut self, resolved: &Resolved, id: &str, path: &Path) {
+        self.status.id = Some(id.to_owned());
+        self.status.creating = None;
+        self.status.remote = Some(Recipe {
+            owner: self.engine.owner.clone(),
+            uid: self.object.uid().to_owned(),
+            connection: resolved.connection_name(),
+            account: resolved.link().account(),
+            path: path.to_string(),
+            observed: !resolved.writes,
+        });
+        self.engine.links.change(&resolved.connection, |known| {
+            known.missing.remove(path);
+        });
+    }
+
+    /// Sends one request and counts it.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn send(&mut self, link: &Link, call: Call<'_>) -> Result<Option<Value>, ApiError> {
+        self.requests += 1;
+        let writes = call.method != Method::GET;
+        let result = link.send(call).await;
+        if writes && result.as_ref().is_err_and(|e| !matches!(e, ApiError::Closed { .. })) {
+            self.write_failed = true;
+        }
+        result
+    }
+
+    /// Classifies an answer.
+    #[must_use]
+    pub fn stop(link: &Link, error: ApiError) -> Stop {
+        Stop::from_api(error, link.gate().is_shut().map(|(shut, _)| shut))
+    }
+
+    async fn update(&mut self, resolved: &Resolved, body: &Value) -> Result<Value, Stop> {
+        let link = resolved.link().clone();
+        let path = self.recorded_path()?;
+        let answer =
+            self.send(&link, Call::new(Method::PATCH, &path).body(body)).await.map_err(|e| Self::stop(&link, e))?;
+        match answer {
+            Some(object) => Ok(object),
+            None => match self.send(&link, Call::new(Method::GET, &path)).await {
+                Ok(object) => Ok(object.unwrap_or_default()),
+                Err(error) => Err(Self::stop(&link, error)),
+            },
+        }
+    }
+
+    /// The recorded path of the object.
+    ///
+    /// # Errors
+    /// [`Stop`] where it is no path: someone wrote into the status.
+    pub fn recorded_path(&self) -> Result<Path, Stop> {
+        let path = self.status.remote.as_ref().map(|r| r.path.as_str()).unwrap_or_default();
+        Path::parse(path)
+            .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("status.remote.path is damaged: {e}")))
+    }
+
+    fn missing(&mut self, resolved: &Resolved, recorded: bool) -> Stop {
+        let what = self.key.kind;
+        let name = &resolved.natural_key;
+        if resolved.writes && recorded {
+            let message =
+                format!("the {what} was deleted at the API; with drift: Report it is made again when the spec changes");
+            return Stop::refused(Reason::NotFound, message);
+        }
+        self.status.id = None;
+        self.status.remote = None;
+        Stop::refused(
+            Reason::NotFound,
+            format!("there is no {what} named {name:?} at the API, and Portico only observes"),
+        )
+    }
+
+    /// Sets a condition.
+    pub fn condition(&mut self, type_: &str, state: Option<&State>) {
+        let generation = self.object.generation();
+        self.status.set(type_, state, generation, self.engine.clock.now());
+    }
+}

@@ -1,0 +1,98 @@
+//! The decision, apart from its execution. Pure.
+use serde_json::{Map, Value};
+
+use super::{
+    diff::{Difference, diff, patch},
+    kind::Desired,
+    spec::Drift,
+};
+
+/// What a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Whether Portico may write: neither the resource nor its connection is in Observe.
+    pub writes: bool,
+    /// What to do about others' changes.
+    pub drift: Drift,
+    /// Whether the spec changed since it was last accepted, or the object has just become ours.
+    pub fresh: bool,
+    /// Whether the object was there before.
+    pub recorded: bool,
+    /// What should be there.
+    pub desired: &'a Desired,
+    /// What is there; none: certainly nothing.
+    pub object: Option<&'a Value>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// The object equals the spec.
+    Nothing,
+    /// Make it.
+    Create,
+    /// Send this body.
+    Update {
+        /// The smallest body that does it.
+        body: Map<String, Value>,
+        /// What it changes.
+        differences: Vec<Difference>,
+    },
+    /// Only say what differs.
+    Report(Vec<Difference>),
+    /// It is not there, and is not to be made.
+    Missing,
+}
+
+/// Decides.
+#[must_use]
+pub fn plan(facts: Facts<'_>) -> Plan {
+    let leave = !facts.writes || (facts.drift == Drift::Report && !facts.fresh);
+    let Some(object) = facts.object else {
+        let leave = !facts.writes || (leave && facts.recorded);
+        return if leave { Plan::Missing } else { Plan::Create };
+    };
+    let differences = diff(&facts.desired.body, object);
+    if differences.is_empty() {
+        Plan::Nothing
+    } else if leave {
+        Plan::Report(differences)
+    } else {
+        Plan::Update { body: patch(&facts.desired.body, &differences, facts.desired.merged), differences }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn decide(writes: bool, drift: Drift, fresh: bool, recorded: bool, object: Option<&Value>) -> Plan {
+        let desired = Desired::new().set("name", "a");
+        plan(Facts { writes, drift, fresh, recorded, desired: &desired, object })
+    }
+
+    #[test]
+    fn what_is_certainly_not_there_is_made_unless_writing_is_off_or_drift_is_only_reported() {
+        assert_eq!(decide(true, Drift::Correct, true, false, None), Plan::Create);
+        assert_eq!(decide(true, Drift::Correct, false, true, None), Plan::Create);
+        assert_eq!(decide(true, Drift::Report, true, false, None), Plan::Create);
+        assert_eq!(decide(true, Drift::Report, false, true, None), Plan::Missing);
+        assert_eq!(decide(false, Drift::Correct, true, false, None), Plan::Missing);
+    }
+
+    #[test]
+    fn an_object_that_equals_the_spec_is_left_alone() {
+        assert_eq!(decide(true, Drift::Correct, true, true, Some(&json!({"name": "a", "more": 1}))), Plan::Nothing);
+    }
+
+    #[test]
+    fn others_changes_are_put_back_or_reported_and_the_users_change_is_always_sent() {
+        let other = json!({"name": "b"});
+        assert!(matches!(decide(true, Drift::Correct, false, true, Some(&other)), Plan::Update { .. }));
+        assert!(matches!(decide(true, Drift::Report, false, true, Some(&other)), Plan::Report(_)));
+        assert!(matches!(decide(true, Drift::Report, true, true, Some(&other)), Plan::Update { .. }));
+        assert!(matches!(decide(false, Drift::Correct, true, true, Some(&other)), Plan::Report(_)));
+    }
+}

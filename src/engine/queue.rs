@@ -1,0 +1,246 @@
+//! Who is next. One entry a resource, whatever woke it; lanes, so that a user's change does not wait behind a sweep; and times before
+//! which nothing happens, so that nobody sleeps in a worker.
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::key::Key;
+
+/// A class of work; the first goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// A user changed something.
+    User,
+    /// Something is to be deleted.
+    Deletion,
+    /// Something that was waited for happened, or it is time for another try.
+    Retry,
+    /// A sweep found a difference.
+    Sweep,
+}
+
+const LANES: usize = 4;
+
+/// Why a pass runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The operator has just started, or something that the resource refers to has changed: an object that was in order is left to the
+    /// sweep.
+    Start,
+    /// Something happened: look at the object.
+    Look,
+}
+
+#[derive(Debug)]
+struct Entry {
+    lane: Lane,
+    cause: Cause,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Ready,
+    Later(Instant),
+    Running { again: bool },
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: HashMap<Key, Entry>,
+    ready: [VecDeque<Key>; LANES],
+    later: BTreeSet<(Instant, Key)>,
+    running: usize,
+    closed: bool,
+}
+
+/// The queue.
+#[derive(Default)]
+pub struct Queue {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
+
+impl Queue {
+    /// As soon as a worker is free. A sweep does not disturb what waits for its time.
+    pub fn push(&self, key: &Key, lane: Lane, cause: Cause) {
+        let mut inner = self.lock();
+        match inner.entries.get_mut(key) {
+            Some(Entry { place: Place::Later(_), .. }) if lane == Lane::Sweep => return,
+            Some(entry) => {
+                let before = entry.lane;
+                entry.lane = before.min(lane);
+                entry.cause = entry.cause.max(cause);
+                match &mut entry.place {
+                    Place::Running { again } => {
+                        // What runs now began with another lane; the next run has the one asked for.
+                        if !*again {
+                            entry.lane = lane;
+                        }
+                        *again = true;
+                        return;
+                    }
+                    Place::Ready => {
+                        let now = entry.lane;
+                        if now != before {
+                            inner.ready[before as usize].retain(|k| k != key);
+                            inner.ready[now as usize].push_back(key.clone());
+                        }
+                    }
+                    Place::Later(due) => {
+                        let due = *due;
+                        entry.lane = lane;
+                        entry.place = Place::Ready;
+                        inner.later.remove(&(due, key.clone()));
+                        inner.ready[lane as usize].push_back(key.clone());
+                    }
+                }
+            }
+            None => {
+                inner.entries.insert(key.clone(), Entry { lane, cause, place: Place::Ready });
+                inner.ready[lane as usize].push_back(key.clone());
+            }
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// The next one, when there is one; none after [`Queue::close`].
+    pub async fn next(&self) -> Option<(Key, Cause, Lane)> {
+        loop {
+            let changed = self.changed.notified();
+            let due = {
+                let mut inner = self.lock();
+                if inner.closed {
+                    return None;
+                }
+                inner.promote(Instant::now());
+                if let Some(found) = inner.pop() {
+                    let more = inner.ready.iter().any(|lane| !lane.is_empty());
+                    drop(inner);
+                    if more {
+                        self.changed.notify_one();
+                    }
+                    return Some(found);
+                }
+                inner.later.first().map(|(due, _)| *due)
+            };
+            match due {
+                Some(due) => {
+                    tokio::select! { () = changed => {}, () = tokio::time::sleep_until(due) => {} }
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// A run has ended; it may want another one later. What woke it meanwhile comes first.
+    pub fn done(&self, key: &Key, later: Option<(Instant, Lane)>) {
+        let mut inner = self.lock();
+        inner.running -= 1;
+        let Some(entry) = inner.entries.get_mut(key) else { return };
+        if entry.place == (Place::Running { again: true }) {
+            entry.place = Place::Ready;
+            let lane = entry.lane;
+            inner.ready[lane as usize].push_back(key.clone());
+        } else if let Some((due, lane)) = later {
+            *entry = Entry { lane, cause: Cause::Look, place: Place::Later(due) };
+            inner.later.insert((due, key.clone()));
+        } else {
+            inner.entries.remove(key);
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// How many runs are under way.
+    pub fn running(&self) -> usize {
+        self.lock().running
+    }
+
+    /// No further run begins.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_waiters();
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn promote(&mut self, now: Instant) {
+        while self.later.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, key)) = self.later.pop_first() else { return };
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.place = Place::Ready;
+                self.ready[entry.lane as usize].push_back(key);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<(Key, Cause, Lane)> {
+        let key = self.ready.iter_mut().find_map(VecDeque::pop_front)?;
+        let entry = self.entries.get_mut(&key)?;
+        let found = (key, entry.cause, entry.lane);
+        entry.place = Place::Running { again: false };
+        entry.cause = Cause::Start;
+        self.running += 1;
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key::new("Portal", "n", name)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_users_change_goes_before_everything_that_waits() {
+        let queue = Queue::default();
+        for n in 0..1000 {
+            queue.push(&key(&n.to_string()), Lane::Sweep, Cause::Look);
+        }
+        queue.push(&key("999"), Lane::User, Cause::Look);
+        assert_eq!(queue.next().await, Some((key("999"), Cause::Look, Lane::User)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_resource_never_runs_twice_at_once() {
+        let queue = Queue::default();
+        queue.push(&key("a"), Lane::User, Cause::Look);
+        queue.next().await.unwrap();
+        queue.push(&key("a"), Lane::User, Cause::Look);
+        let second = tokio::time::timeout(Duration::from_secs(60), queue.next()).await;
+        assert!(second.is_err(), "it ran while it was running");
+        queue.done(&key("a"), Some((Instant::now() + Duration::from_secs(600), Lane::Retry)));
+        assert!(queue.next().await.is_some(), "what woke it while it ran was forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_does_not_disturb_a_backoff_and_a_user_does() {
+        let queue = Queue::default();
+        queue.push(&key("a"), Lane::User, Cause::Look);
+        queue.next().await.unwrap();
+        queue.done(&key("a"), Some((Instant::now() + Duration::from_secs(10), Lane::Retry)));
+        queue.push(&key("a"), Lane::Sweep, Cause::Look);
+        let started = Instant::now();
+        queue.next().await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_secs(10));
+        queue.done(&key("a"), Some((Instant::now() + Duration::from_secs(10), Lane::Retry)));
+        queue.push(&key("a"), Lane::User, Cause::Look);
+        let started = Instant::now();
+        queue.next().await.unwrap();
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,316 @@
+//! The one place where statuses are written: what a pass found becomes conditions, events, a log line and a time to come back.
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    core::Memory,
+    delete::Ended,
+    diff::Difference,
+    key::Target,
+    kubernetes::{KubeError, Precondition},
+    links::Known,
+    pass::{Done, Outcome, Pass},
+    queue::Lane,
+    reason::Reason,
+    resolve::parse_connection,
+    settings::Settings,
+    spec::{Drift, annotations},
+    status::{State, Status, Tri, conditions},
+    stop::{Again, Halt, Judgement, Stop},
+};
+
+/// After this many refusals a resource counts as stalled.
+const TRIES: u32 = 3;
+
+impl Pass<'_> {
+    /// Writes what a pass over a living resource found.
+    pub async fn report(mut self, result: Result<Done, Stop>) -> Outcome {
+        let before = self.object.status();
+        let (word, later) = match result {
+            Ok(done) => self.report_done(done),
+            Err(Stop::Paused) => self.report_paused(),
+            Err(Stop::Halt(halt)) => self.report_halt(&halt),
+            Err(Stop::Kube(KubeError::Gone)) => return self.outcome("gone", None),
+            Err(Stop::Kube(error)) => return self.report_kube(&error),
+        };
+        if self.object.is_paused() {
+            // Generation and annotations stay unanswered while the user wants it so.
+        } else {
+            self.status.last_handled_reconcile_at =
+                self.object.annotation(annotations::RECONCILE_AT).map(str::to_owned);
+        }
+        self.finish(&before, word, later).await
+    }
+
+    /// Writes what a deletion found.
+    pub async fn report_deletion(mut self, result: Result<Ended, Stop>) -> Outcome {
+        let before = self.object.status();
+        match result {
+            Ok(ended) => {
+                let word = match ended {
+                    Ended::Deleted => "deleted",
+                    Ended::Released(_) => "released",
+                    Ended::NotHeld => return self.outcome("deleting", None),
+                };
+                if let Ended::Released(why) = ended {
+                    self.event(false, Reason::Deleting, &format!("The object at the API was left as it is: {why}."))
+                        .await;
+                }
+                self.wake_after_end();
+                self.outcome(word, None)
+            }
+            Err(Stop::Halt(halt)) => {
+                let later = self.again(&halt);
+                self.condition(conditions::READY, Some(&State::new(false, halt.reason, halt.message.clone())));
+                self.condition(conditions::RECONCILING, Some(&State::new(true, halt.reason, halt.message.clone())));
+                self.condition(conditions::STALLED, None);
+                self.status.observed_generation = Some(self.object.generation());
+                self.finish(&before, "blocked", later).await
+            }
+            Err(Stop::Kube(KubeError::Gone)) => self.outcome("gone", None),
+            Err(Stop::Kube(error)) => self.report_kube(&error),
+            Err(Stop::Paused) => self.outcome("paused", None),
+        }
+    }
+
+    fn report_done(&mut self, done: Done) -> (&'static str, Option<(Instant, Lane)>) {
+        self.engine.remember(self.object.uid(), |memory| *memory = Memory { ask: memory.ask, ..Memory::default() });
+        if done.unasked {
+            return ("in order", None);
+        }
+        let generation = self.object.generation();
+        self.status.observed_generation = Some(generation);
+        self.condition(
+            conditions::READY,
+            Some(&State::new(true, Reason::Available, "The object exists at the API and accepts the spec.")),
+        );
+        let synced = if done.differences.is_empty() {
+            State::new(true, Reason::Available, "The object equals the spec.")
+        } else {
+            State::new(
+                false,
+                Reason::DriftDetected,
+                format!("The object differs from the spec in {}.", paths(&done.differences)),
+            )
+        };
+        self.condition(conditions::SYNCED, Some(&synced));
+        self.condition(conditions::RECONCILING, None);
+        self.condition(conditions::STALLED, None);
+        self.status.drift = done.differences.iter().map(Difference::item).collect();
+        let bound = done.unbound.map(|missing| match missing.as_slice() {
+            [] => State::new(true, Reason::Available, "Everyone the spec names is bound."),
+            missing => State::new(false, Reason::ReferenceNotFound, missing.join("; ")),
+        });
+        self.condition(conditions::BOUND, bound.as_ref());
+        if !done.corrected.is_empty() {
+            let note = format!("Someone changed the object at the API; put back: {}.", paths(&done.corrected));
+            self.event_now(true, Reason::DriftCorrected, &note);
+            self.engine.metrics.drift(self.key.kind, "corrected");
+        }
+        let word = match (done.created, done.adopted, done.updated, done.differences.is_empty()) {
+            (true, ..) => "created",
+            (_, true, ..) => "adopted",
+            (_, _, true, _) => "updated",
+            (.., false) => "differs",
+            _ => "unchanged",
+        };
+        (word, done.ask_again.map(|at| (at, Lane::Retry)))
+    }
+
+    fn report_paused(&mut self) -> (&'static str, Option<(Instant, Lane)>) {
+        let message = "The resource is paused; remove the annotation portico.dev/paused to go on.";
+        let observed = self.status.observed_generation.unwrap_or(-1);
+        let now = self.engine.clock.now();
+        self.status.set(conditions::SYNCED, Some(&State::new(Tri::Unknown, Reason::Paused, message)), observed, now);
+        ("paused", None)
+    }
+
+    fn report_halt(&mut self, halt: &Halt) -> (&'static str, Option<(Instant, Lane)>) {
+        let later = self.again(halt);
+        if halt.judgement == Judgement::OutOfTouch && self.is_accepted() && !self.write_failed {
+            // What was true may still be true. After a while of not knowing, that is what the status says.
+            if self.connection().is_some_and(|known| known.out_of_touch) {
+                self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, halt.reason, halt.message.clone())));
+            }
+            return ("out of touch", later);
+        }
+        let (failures, failing_for) = self
+            .engine
+            .remember(self.object.uid(), |m| (m.failures, m.failing_since.map(|s| s.elapsed()).unwrap_or_default()));
+        let stalled = match halt.judgement {
+            Judgement::Hopeless => true,
+            Judgement::Refused => failures >= TRIES || failing_for >= self.engine.settings.patience,
+            Judgement::Waiting | Judgement::OutOfTouch => false,
+        };
+        let unready = State::new(false, halt.reason, halt.message.clone());
+        self.status.observed_generation = Some(self.object.generation());
+        self.condition(conditions::READY, Some(&unready));
+        let synced = if halt.judgement == Judgement::OutOfTouch { Tri::Unknown } else { Tri::False };
+        self.condition(conditions::SYNCED, Some(&State { holds: synced, ..unready.clone() }));
+        let doing = State { holds: Tri::True, ..unready };
+        self.condition(conditions::STALLED, stalled.then_some(&doing));
+        self.condition(conditions::RECONCILING, (!stalled).then_some(&doing));
+        let word = match halt.judgement {
+            Judgement::Waiting => "waiting",
+            Judgement::OutOfTouch => "out of touch",
+            Judgement::Refused | Judgement::Hopeless => "refused",
+        };
+        (word, later)
+    }
+
+    fn report_kube(self, error: &KubeError) -> Outcome {
+        let wait = match error {
+            KubeError::Conflict => Duration::from_millis(100),
+            _ => Duration::from_secs(1).min(self.engine.settings.backoff),
+        };
+        tracing::debug!(resource = %self.key, %error, "the API server did not take a write");
+        let later = (Instant::now() + self.engine.jitter(wait), Lane::Retry);
+        self.outcome("kubernetes", Some(later))
+    }
+
+    /// When to run again; counts the failure.
+    fn again(&self, halt: &Halt) -> Option<(Instant, Lane)> {
+        let now = Instant::now();
+        match halt.again {
+            Again::OnWake => None,
+            Again::At(at) => Some((at.max(now) + self.engine.jitter(Duration::from_millis(20)), Lane::Retry)),
+            Again::Backoff(earliest) => {
+                let generation = self.object.generation();
+                let failures = self.engine.remember(self.object.uid(), |memory| {
+                    if memory.generation != generation {
+                        *memory = Memory { generation, intent: memory.intent.clone(), ..Memory::default() };
+                    }
+                    memory.failures += 1;
+                    memory.failing_since.get_or_insert(now);
+                    memory.failures
+                });
+                let wait = backoff(&self.engine.settings, failures, halt.judgement);
+                let due = now + self.engine.jitter(wait);
+                Some((earliest.map_or(due, |earliest| earliest.max(due)), Lane::Retry))
+            }
+        }
+    }
+
+    async fn finish(mut self, before: &Status, word: &'static str, later: Option<(Instant, Lane)>) -> Outcome {
+        let new_id = self.status.id.is_some() && self.status.id != self.object.status().id;
+        let written = match (new_id, self.connection(), self.recorded_path()) {
+            (true, Some(known), Ok(path)) if self.status.recorded(&self.engine.owner, self.object.uid()).is_some() => {
+                self.persist(&known.link, &path).await
+            }
+            _ => self.write_status(Precondition::Uid).await,
+        };
+        if let Err(Stop::Kube(error)) = written {
+            return match error {
+                KubeError::Gone => self.outcome("gone", None),
+                error => self.report_kube(&error),
+            };
+        }
+        self.announce(before).await;
+        if before.id != self.status.id || before.is_true(conditions::READY) != self.status.is_true(conditions::READY) {
+            self.engine.wake_dependents(&Target::Resource(self.key.clone()));
+        }
+        self.outcome(word, later)
+    }
+
+    /// An event for every change of `Ready` and of its reason.
+    async fn announce(&mut self, before: &Status) {
+        let Some(now) = self.status.condition(conditions::READY).cloned() else { return };
+        let same =
+            before.condition(conditions::READY).is_some_and(|old| old.status == now.status && old.reason == now.reason);
+        if same {
+            return;
+        }
+        let reason = self.reason_of(&now.reason);
+        self.event(now.status != "True", reason, &now.message).await;
+    }
+
+    fn reason_of(&self, word: &str) -> Reason {
+        Reason::ALL.into_iter().find(|r| r.as_str() == word).unwrap_or(Reason::Updating)
+    }
+
+    /// Hands in an event, except in a namespace that is going: nothing can be created there.
+    async fn event(&self, warning: bool, reason: Reason, note: &str) {
+        if self.object.is_deleting() {
+            let lives = matches!(self.engine.kube.namespace(&self.key.namespace).await, Ok(Some((_, false))));
+            if !lives {
+                return;
+            }
+        }
+        self.event_now(warning, reason, note);
+    }
+
+    fn event_now(&self, warning: bool, reason: Reason, note: &str) {
+        self.engine.events.publish(self.ops.info(), &self.object, warning, reason, note);
+    }
+
+    /// The connection that this resource used last.
+    fn connection(&self) -> Option<Known> {
+        let recipe = self.status.remote.as_ref()?;
+        self.engine.links.get(&parse_connection(self.ops, &recipe.connection)?)
+    }
+
+    fn outcome(&self, word: &'static str, later: Option<(Instant, Lane)>) -> Outcome {
+        Outcome { word, requests: self.requests, later }
+    }
+}
+
+/// How long to wait after this many failures in a row.
+#[must_use]
+pub fn backoff(settings: &Settings, failures: u32, judgement: Judgement) -> Duration {
+    let doubled =
+        |first: Duration, times: u32, most: Duration| first.saturating_mul(2_u32.saturating_pow(times)).min(most);
+    let tries = failures.saturating_sub(1);
+    match judgement {
+        Judgement::Hopeless => doubled(settings.stalled, tries, settings.stalled_max),
+        Judgement::Refused if failures >= TRIES => doubled(settings.stalled, failures - TRIES, settings.stalled_max),
+        _ => doubled(settings.backoff, tries, settings.backoff_max),
+    }
+}
+
+fn paths(differences: &[Difference]) -> String {
+    differences.iter().map(|d| d.path.join(".")).collect::<Vec<_>>().join(", ")
+}
+
+/// A status as the API server would return it, to compare two.
+#[must_use]
+pub fn value(status: &Status) -> Value {
+    serde_json::to_value(status).unwrap_or_default()
+}
+
+/// Whether drift is to be looked at again: it is not what the status says already.
+#[must_use]
+pub fn is_news(status: &Status, differences: &[Difference], drift: Drift) -> bool {
+    let items: Vec<_> = differences.iter().map(Difference::item).collect();
+    let synced = status.is_true(conditions::SYNCED);
+    if items.is_empty() { !synced } else { items != status.drift || (synced && drift == Drift::Report) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lasting_refusal_is_tried_at_most_three_times_in_its_first_minute() {
+        let settings = Settings::default();
+        for judgement in [Judgement::Refused, Judgement::OutOfTouch, Judgement::Hopeless] {
+            let mut at = Duration::ZERO;
+            let tries = (1..20).take_while(|failures| {
+                let within = at < Duration::from_secs(60);
+                at += backoff(&settings, *failures, judgement);
+                within
+            });
+            assert!(tries.count() <= 3, "{judgement:?}");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_person_is_tried_every_5_to_30_minutes() {
+        let settings = Settings::default();
+        for failures in 1..50 {
+            let wait = backoff(&settings, failures, Judgement::Hopeless);
+            assert!((300..=1800).contains(&wait.as_secs()));
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The first step of a pass: what the spec and everything it refers to amount to. The only I/O is fetching Secrets.
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    cache::AnyKind,
+    context::{Cx, Found, Secrets},
+    core::Engine,
+    key::{Key, Target},
+    kind::{Desired, Endpoint, Identity, Ops, Part, Wait},
+    kubernetes::KubeError,
+    links::Known,
+    mark,
+    raw::Raw,
+    reason::Reason,
+    spec::{Common, Mode},
+    status::Status,
+    stop::Stop,
+};
+use crate::remote::{Link, Path};
+
+/// Everything a pass needs to know about where an object lives and how it should be.
+#[derive(Clone)]
+pub struct Resolved {
+    /// The part of the spec that all kinds have.
+    pub common: Common,
+    /// The connection.
+    pub connection: Key,
+    /// Its state.
+    pub known: Known,
+    /// The collection.
+    pub collection: Path,
+    /// What should be there, with the mark and with labels to be removed.
+    pub desired: Desired,
+    /// The label keys that the spec names.
+    pub label_keys: Vec<String>,
+    /// What people tell the object apart by.
+    pub natural_key: String,
+    /// Whether Portico may write to the API for this resource.
+    pub writes: bool,
+    /// Whether existing objects may be taken over through this connection.
+    pub may_adopt: bool,
+}
+
+impl Resolved {
+    /// The link.
+    #[must_use]
+    pub fn link(&self) -> &Arc<Link> {
+        &self.known.link
+    }
+
+    /// The connection as the status records it.
+    #[must_use]
+    pub fn connection_name(&self) -> String {
+        format!("{}/{}", self.connection.namespace, self.connection.name)
+    }
+}
+
+impl Engine {
+    /// Resolves, records the edges, and fetches Secrets as they are asked for.
+    ///
+    /// # Errors
+    /// [`Stop`] for a reference, a Secret or a connection that is not there, and for a spec that does not decode.
+    pub async fn resolve(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Result<Resolved, Stop> {
+        let mut secrets = Secrets::new();
+        loop {
+            let (result, found) = self.compute(ops, key, object, &secrets);
+            match found.wanted {
+                Some(wanted) => {
+                    let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
+                    secrets.insert(wanted, value);
+                }
+                None => {
+                    self.edges.set(key, found.edges);
+                    return Ok(result?);
+                }
+            }
+        }
+    }
+
+    /// A value of a Secret.
+    ///
+    /// # Errors
+    /// [`Stop`] where Portico may not read it, or the API server fails.
+    pub async fn fetch(&self, namespace: &str, name: &str, key: &str) -> Result<Option<secrecy::SecretString>, Stop> {
+        match self.kube.secret(namespace, name, key).await {
+            Err(KubeError::Forbidden(why)) => Err(Stop::refused(
+                Reason::SecretAccessDenied,
+                format!("Secret {namespace}/{name} cannot be read: {why}"),
+            )),
+            other => Ok(other?),
+        }
+    }
+
+    /// Resolves without I/O: with the Secrets given.
+    pub fn compute(
+        &self,
+        ops: &'static dyn Ops,
+        key: &Key,
+        object: &Raw,
+        secrets: &Secrets,
+    ) -> (Result<Resolved, Wait>, Found) {
+        let cx = Cx::new(&key.namespace, &self.owner, &self.cache, secrets);
+        let typed = ops.endpoint(object, &cx).and_then(|endpoint| Ok((endpoint, ops.desired(object, &cx)?)));
+        let mut found = cx.into_found();
+        let common = object.spec::<Common>().unwrap_or_default();
+        let connection = connection_key(ops, key, &common, found.inherited.as_deref());
+        if let Some(connection) = &connection {
+            found.edges.insert(Target::Resource(connection.clone()));
+        }
+        let result = typed.and_then(|(endpoint, desired)| {
+            let connection = connection.ok_or_else(|| Wait::invalid("there is no connection: give connectionRef"))?;
+            self.assemble(ops, key, object, common, connection, endpoint, desired)
+        });
+        (result, found)
+    }
+
+    /// The lists that belong to an object at this path.
+    ///
+    /// # Errors
+    /// [`Stop`], as [`Engine::resolve`].
+    pub fn parts(
+        &self,
+        ops: &'static dyn Ops,
+        key: &Key,
+        object: &Raw,
+        path: &Path,
+        connection: &str,
+    ) -> Result<Vec<Part>, Stop> {
+        let secrets = Secrets::new();
+        let cx = Cx::new(&key.namespace, &self.owner, &self.cache, &secrets).through(connection);
+        Ok(ops.parts(object, path, &cx)?)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call, and each argument is another thing")]
+    fn assemble(
+        &self,
+        ops: &'static dyn Ops,
+        key: &Key,
+        object: &Raw,
+        common: Common,
+        connection: Key,
+        endpoint: Endpoint,
+        desired: Desired,
+    ) -> Result<Resolved, Wait> {
+        let known = self.connection(key, &connection)?;
+        let Endpoint::Collection { path: collection } = endpoint;
+        let writes = common.lifecycle.mode == Mode::Manage && known.common.mode == Mode::Manage;
+        let may_adopt = connection.namespace == key.namespace || known.common.allow_adoption;
+        let natural_key = desired.body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let status = object.status();
+        let (desired, label_keys) = with_labels(ops, key, object, &self.owner, &status, common.lifecycle.mode, desired);
+        Ok(Resolved { common, connection, known, collection, desired, label_keys, natural_key, writes, may_adopt })
+    }
+
+    /// A connection that a resource may use.
+    ///
+    /// # Errors
+    /// [`Wait`] where it is not there, not permitted or not ready.
+    fn connection(&self, key: &Key, connection: &Key) -> Result<Known, Wait> {
+        let label = connection.to_string();
+        let Some(object) = self.cache.get(connection) else {
+            return Err(Wait::new(Reason::ReferenceNotFound, format!("{label} does not exist yet")));
+        };
+        let common = object.spec::<Common>().unwrap_or_default();
+        if !common.allowed_namespaces.permits(&connection.namespace, &key.namespace) {
+            let message = format!(
+                "{label} does not allow resources of the namespace {}: add it to its spec.allowedNamespaces",
+                key.namespace
+            );
+            return Err(Wait::new(Reason::ReferenceNotPermitted, message));
+        }
+        let Some(known) = self.links.get(connection) else {
+            return Err(Wait::new(
+                Reason::ConnectionNotReady,
+                format!("{label} is not ready yet: its status says why"),
+            ));
+        };
+        known.usable(&label)?;
+        Ok(known)
+    }
+}
+
+/// The connection that a resource names, or that its parent brings.
+fn connection_key(ops: &'static dyn Ops, key: &Key, common: &Common, inherited: Option<&str>) -> Option<Key> {
+    match (&common.connection_ref, inherited) {
+        (Some(reference), None) => {
+            let namespace = reference.namespace.as_deref().unwrap_or(&key.namespace);
+            Some(Key::new(ops.connection(), namespace, &reference.name))
+        }
+        (_, Some(inherited)) => parse_connection(ops, inherited),
+        (None, None) => None,
+    }
+}
+
+/// A connection as the status records it.
+#[must_use]
+pub fn parse_connection(ops: &'static dyn Ops, recorded: &str) -> Option<Key> {
+    let (namespace, name) = recorded.split_once('/')?;
+    Some(Key::new(ops.connection(), namespace, name))
+}
+
+/// The body with the mark, and with the labels that we set once and that left the spec as null. Objects that are only observed are not marked.
+fn with_labels(
+    ops: &'static dyn Ops,
+    key: &Key,
+    object: &Raw,
+    owner: &str,
+    status: &Status,
+    mode: Mode,
+    mut desired: Desired,
+) -> (Desired, Vec<String>) {
+    if !desired.merged.contains(&"labels") {
+        return (desired, Vec::new());
+    }
+    let mut labels = match desired.body.remove("labels") {
+        Some(Value::Object(map)) => map,
+        _ => serde_json::Map::new(),
+    };
+    let keys: Vec<String> = labels.keys().cloned().collect();
+    for gone in status.label_keys.iter().filter(|k| !keys.contains(k)) {
+        labels.insert(gone.clone(), Value::Null);
+    }
+    if ops.identity() == Identity::Mark && mode == Mode::Manage {
+        labels.extend(mark::labels(owner, key, object.uid()));
+    }
+    if !labels.is_empty() {
+        desired.body.insert("labels".to_owned(), Value::Object(labels));
+    }
+    (desired, keys)
+}
+
+/// Whether a kind is a kind of resource.
+#[must_use]
+pub fn resource_ops(engine: &Engine, key: &Key) -> Option<&'static dyn Ops> {
+    match engine.cache.ops(key.kind) {
+        Some(AnyKind::Resource(ops)) => Some(ops),
+        _ => None,
+    }
+}

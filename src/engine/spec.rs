@@ -1,0 +1,340 @@
+//! What every resource has in its spec, whatever its kind; and the annotations that users write.
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use kube::{KubeSchema, core::Duration as Span};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The annotations that users write and Portico reads.
+pub mod annotations {
+    /// `"true"`: Portico leaves the resource and its remote object alone.
+    pub const PAUSED: &str = "portico.dev/paused";
+    /// Anything new: look at the remote object now.
+    pub const RECONCILE_AT: &str = "portico.dev/reconcile-at";
+    /// `"true"`: on deletion, give up the remote object and end.
+    pub const ORPHAN: &str = "portico.dev/orphan";
+    /// On a connection: `status.absence.token`, to say that the objects that vanished are to be made again.
+    pub const CONFIRM_ABSENCE: &str = "portico.dev/confirm-absence";
+    /// The prefix of all of them.
+    pub const PREFIX: &str = "portico.dev/";
+}
+
+/// The finalizer that holds a resource while its remote object exists.
+pub const FINALIZER: &str = "portico.dev/remote";
+
+/// How Portico treats the remote object through its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Create, change and delete.
+    #[default]
+    Manage,
+    /// Look and report, never write.
+    Observe,
+}
+
+/// What to do about changes that others make at the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Drift {
+    /// Put the fields that the spec names back.
+    #[default]
+    Correct,
+    /// List them in `status.drift` and leave them.
+    Report,
+}
+
+/// What happens to the remote object when the resource is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Deletion {
+    /// It is deleted.
+    #[default]
+    Delete,
+    /// It stays.
+    Retain,
+}
+
+/// Whether an object that exists already may be taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Adoption {
+    /// No: the resource says `AlreadyExists` and how to adopt it.
+    #[default]
+    Refuse,
+    /// Yes.
+    Adopt,
+}
+
+/// Whether a change that the API cannot make may be made by deleting and creating again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Replace {
+    /// No: the resource says `ImmutableFieldChanged`.
+    #[default]
+    Refuse,
+    /// Yes.
+    Allow,
+}
+
+/// How Portico treats the remote object of this resource. Everything is optional.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Lifecycle {
+    /// `Manage` (default) creates, changes and deletes the remote object. `Observe` never writes to the API: the resource is Ready when the object is found, and Synced when it equals the spec.
+    pub mode: Mode,
+    /// What to do when someone changes the remote object: `Correct` (default) puts the fields named in the spec back, `Report` lists the differences in `status.drift` and leaves them until the spec changes.
+    pub drift: Drift,
+    /// What happens to the remote object when this resource is deleted: `Delete` (default) or `Retain`.
+    pub deletion: Deletion,
+    /// Whether an object of the same name that exists already may be taken over: `Refuse` (default) or `Adopt`.
+    pub adoption: Adoption,
+    /// Whether a change that the API cannot make in place may be made by deleting the object and creating it again: `Refuse` (default) or `Allow`.
+    pub replace: Replace,
+    /// Bind to exactly the remote object with this id instead of looking it up or creating one. Empty (default) means not bound. An object that another Portico installation manages is taken over only with `adoption: Adopt` as well.
+    #[schemars(length(max = 255))]
+    pub id: String,
+}
+
+/// A connection in the same or another namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionRef {
+    /// The name of the connection.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace. Left out: the namespace of this resource. A connection elsewhere must allow this namespace in its `spec.allowedNamespaces`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// A reference by name to a resource, or by id to an object that Portico does not manage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.name) != has(self.id)").message("give exactly one of name (a resource) and id (an object at the API)"),
+    validation = Rule::new("!has(self.namespace) || has(self.name)").message("namespace goes with name"),
+)]
+pub struct Target {
+    /// The name of the resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub name: Option<String>,
+    /// The namespace of the resource. Left out: the namespace of the resource that refers to it. A resource elsewhere must allow this namespace in its `spec.allowedNamespaces`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// The id at the API of an object that Portico does not manage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub id: Option<String>,
+}
+
+/// A [`Target`] that knows in its type which kind it names.
+pub struct Ref<K> {
+    /// What is referred to.
+    pub target: Target,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K> Clone for Ref<K> {
+    fn clone(&self) -> Self {
+        Self { target: self.target.clone(), kind: PhantomData }
+    }
+}
+impl<K> fmt::Debug for Ref<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.target.fmt(f)
+    }
+}
+impl<K> PartialEq for Ref<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.target == other.target
+    }
+}
+impl<K> Serialize for Ref<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.target.serialize(serializer)
+    }
+}
+impl<'de, K> Deserialize<'de> for Ref<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { target: Target::deserialize(deserializer)?, kind: PhantomData })
+    }
+}
+impl<K> JsonSchema for Ref<K> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Target::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Target::json_schema(generator)
+    }
+}
+
+/// Who may refer to a resource from another namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum From {
+    /// Nobody: only the same namespace.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// The namespaces listed in `names`.
+    Names,
+}
+
+/// From which namespaces a resource may be referred to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.from == 'Names' || !has(self.names) || size(self.names) == 0").message("names goes with from: Names"))]
+pub struct AllowedNamespaces {
+    /// `Same` (default): only the resource's own namespace. `All`: every namespace. `Names`: its own and the namespaces in `names`.
+    #[serde(default)]
+    pub from: From,
+    /// The namespaces that may refer to this resource, with `from: Names`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
+    pub names: Vec<String>,
+}
+
+impl AllowedNamespaces {
+    /// Whether a resource in `from` may refer to one in `own` that has this setting.
+    #[must_use]
+    pub fn permits(&self, own: &str, from: &str) -> bool {
+        own == from
+            || match self.from {
+                From::Same => false,
+                From::All => true,
+                From::Names => self.names.iter().any(|name| name == from),
+            }
+    }
+}
+
+/// One key of a Secret in the same namespace, by default the key `token`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenSecretRef {
+    /// The name of the Secret, in the namespace of this resource.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in the Secret that holds the token. Left out: `token`.
+    #[serde(default = "token_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn token_key() -> String {
+    "token".to_owned()
+}
+
+/// A CA bundle in a ConfigMap or a Secret of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.configMap) != has(self.secret)").message("give exactly one of configMap and secret"))]
+pub struct CaBundleRef {
+    /// The name of a ConfigMap, in the namespace of this resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub config_map: Option<String>,
+    /// The name of a Secret, in the namespace of this resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret: Option<String>,
+    /// The key that holds the PEM certificates. Left out: `ca.crt`.
+    #[serde(default = "ca_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn ca_key() -> String {
+    "ca.crt".to_owned()
+}
+
+/// How many requests a connection may send.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RateLimit {
+    /// Requests per second over time, 1 to 1000. Default 20.
+    #[schemars(range(min = 1, max = 1000))]
+    pub requests_per_second: u32,
+    /// Requests that may go at once after a pause, 1 to 1000. Default 40.
+    #[schemars(range(min = 1, max = 1000))]
+    pub burst: u32,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { requests_per_second: 20, burst: 40 }
+    }
+}
+
+/// How often every object of a connection is compared with its resource.
+pub const RESYNC: Duration = Duration::from_secs(600);
+/// The deadline of a request.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The part of a resource's spec that the engine reads, whatever the kind.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Common {
+    /// How the remote object is treated.
+    pub lifecycle: Lifecycle,
+    /// The connection, where the resource names one itself.
+    pub connection_ref: Option<ConnectionRef>,
+    /// Who may refer to the resource.
+    pub allowed_namespaces: AllowedNamespaces,
+}
+
+/// The part of a connection's spec that the engine reads, whatever the API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionCommon {
+    /// Additional certificate authorities.
+    #[serde(default)]
+    pub ca_bundle_ref: Option<CaBundleRef>,
+    /// How often its objects are compared.
+    #[serde(default)]
+    pub resync_interval: Option<Span>,
+    /// How many requests it may send.
+    #[serde(default)]
+    pub rate_limit: RateLimit,
+    /// The deadline of one request.
+    #[serde(default)]
+    pub request_timeout: Option<Span>,
+    /// Who may use it.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
+    /// Whether other namespaces may adopt and bind through it.
+    #[serde(default)]
+    pub allow_adoption: bool,
+    /// The switch that stops all writes.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+impl ConnectionCommon {
+    /// How often its objects are compared with their resources.
+    #[must_use]
+    pub fn resync(&self) -> Duration {
+        self.resync_interval.map_or(RESYNC, Duration::from)
+    }
+
+    /// The deadline of one request.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.request_timeout.map_or(REQUEST_TIMEOUT, Duration::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_namespace_needs_to_be_allowed() {
+        let named = AllowedNamespaces { from: From::Names, names: vec!["b".into()] };
+        assert!(AllowedNamespaces::default().permits("a", "a"));
+        assert!(!AllowedNamespaces::default().permits("a", "b"));
+        assert!(named.permits("a", "b") && named.permits("a", "a") && !named.permits("a", "c"));
+        assert!(AllowedNamespaces { from: From::All, names: vec![] }.permits("a", "c"));
+    }
+}

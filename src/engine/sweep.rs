@@ -1,0 +1,102 @@
+//! The sweep: drift is found by listing collections, not by one GET per object.
+//!
+//! An item of a listing is compared with what the owner's spec wants now, which is pure and needs no memory. A difference only wakes the
+//! owner; its pass reads the object and decides. A listing never says "absent", only "not seen".
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    cache::AnyKind,
+    context::Secrets,
+    core::Engine,
+    diff::diff,
+    key::Key,
+    kind::Ops,
+    links::Known,
+    queue::{Cause, Lane},
+    raw::Raw,
+    report::is_news,
+    status::Status,
+};
+use crate::remote::{ApiError, Path};
+
+struct Owned {
+    key: Key,
+    ops: &'static dyn Ops,
+    object: Arc<Raw>,
+    status: Status,
+    path: Path,
+}
+
+/// Lists every collection in use through a connection and wakes the owners of what differs. Says how many requests it took.
+pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
+    let mut requests = 0;
+    let mut complete = true;
+    for (collection, owned) in collections(engine, connection) {
+        let items = match known.link.list(&collection, None, &mut requests).await {
+            Ok(items) => items,
+            Err(ApiError::Absent) => {
+                // The parent may be gone; each owner's own look decides.
+                wake(engine, &owned);
+                continue;
+            }
+            Err(error) => {
+                tracing::info!(%connection, %collection, %error, "a listing failed");
+                complete = false;
+                continue;
+            }
+        };
+        let by_id: HashMap<&str, &Value> =
+            items.iter().filter_map(|item| Some((known.link.api().id(item)?, item))).collect();
+        let item = |one: &Owned| by_id.get(one.status.id.as_deref().unwrap_or_default()).copied();
+        let differing: Vec<Owned> =
+            owned.into_iter().filter(|one| is_to_be_looked_at(engine, one, item(one))).collect();
+        wake(engine, &differing);
+    }
+    let now = Instant::now();
+    engine.links.change(connection, |known| {
+        known.swept = Some(now);
+        if complete {
+            known.answered = Some(now);
+        }
+    });
+    requests
+}
+
+fn wake(engine: &Engine, owned: &[Owned]) {
+    for one in owned {
+        engine.queue.push(&one.key, Lane::Sweep, Cause::Look);
+    }
+}
+
+fn collections(engine: &Engine, connection: &Key) -> BTreeMap<Path, Vec<Owned>> {
+    let name = format!("{}/{}", connection.namespace, connection.name);
+    let mut map: BTreeMap<Path, Vec<Owned>> = BTreeMap::new();
+    for (key, object) in engine.cache.all() {
+        let Some(AnyKind::Resource(ops)) = engine.cache.ops(key.kind) else { continue };
+        if ops.connection() != connection.kind || object.is_deleting() || object.is_paused() {
+            continue;
+        }
+        let status = object.status();
+        let recipe = status.known(&engine.owner, object.uid()).filter(|r| r.connection == name);
+        let Some(path) = recipe.and_then(|r| Path::parse(&r.path).ok()) else { continue };
+        let Some(collection) = path.collection() else { continue };
+        map.entry(collection).or_default().push(Owned { key, ops, object, status, path });
+    }
+    map
+}
+
+fn is_to_be_looked_at(engine: &Engine, owned: &Owned, item: Option<&Value>) -> bool {
+    let Some(item) = item else { return true };
+    // What still waits for something has its own time to look again.
+    let (Ok(resolved), _) = engine.compute(owned.ops, &owned.key, &owned.object, &Secrets::new()) else { return false };
+    let parts = engine.parts(owned.ops, &owned.key, &owned.object, &owned.path, &resolved.connection_name());
+    let has_parts = parts.is_ok_and(|parts| !parts.is_empty());
+    let differences = diff(&resolved.desired.body, item);
+    has_parts || is_news(&owned.status, &differences, resolved.common.lifecycle.drift)
+}

@@ -1,0 +1,170 @@
+//! Watches: they fill the cache and wake who is concerned. A kind whose CRD is missing is switched off until the CRD arrives.
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{
+    Api, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    cache::{AnyKind, Change},
+    core::Engine,
+    health::{Health, Patience},
+    key::{Info, Key, Target},
+    queue::{Cause, Lane},
+    raw::Raw,
+    status::conditions,
+};
+
+/// The name of a watch in `/readyz`.
+#[must_use]
+pub fn name(info: &Info, namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| info.crd(), |namespace| format!("{} in {namespace}", info.crd()))
+}
+
+/// Watches one kind, for ever.
+pub async fn kind(engine: Arc<Engine>, info: &'static Info, namespace: Option<String>, health: Health) {
+    let client = engine.kube.client().clone();
+    let api = match &namespace {
+        Some(namespace) => Api::<Raw>::namespaced_with(client, namespace, &info),
+        None => Api::<Raw>::all_with(client, &info),
+    };
+    let (name, crd) = (name(info, namespace.as_deref()), info.crd());
+    let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
+    let mut listed = BTreeSet::new();
+    let mut first = true;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Init) => listed.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                listed.insert(object.key(info));
+                apply(&engine, info, object, first);
+            }
+            Ok(watcher::Event::InitDone) => {
+                for key in engine.cache.unseen(info.kind, namespace.as_deref(), &listed) {
+                    remove(&engine, &key, None);
+                }
+                first = false;
+                health.filled(&name, &crd);
+            }
+            Ok(watcher::Event::Apply(object)) => apply(&engine, info, object, false),
+            Ok(watcher::Event::Delete(object)) => remove(&engine, &object.key(info), Some(object.uid())),
+            Err(error) if is_not_installed(&error) => health.missing(&name, &crd),
+            Err(error) => tracing::warn!(watch = name, %error, "a watch failed and is tried again"),
+        }
+    }
+}
+
+fn is_not_installed(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        _ => false,
+    }
+}
+
+fn apply(engine: &Engine, info: &'static Info, object: Raw, first: bool) {
+    let key = object.key(info);
+    let before = claimants(engine, &key);
+    let status = object.status();
+    let accepted = status.observed_generation == Some(object.generation()) && status.is_true(conditions::READY);
+    let lane = match (object.is_deleting(), first && accepted) {
+        (true, _) => Lane::Deletion,
+        (false, true) => Lane::Sweep,
+        (false, false) => Lane::User,
+    };
+    if engine.cache.saw(&key, object) != Change::User {
+        return;
+    }
+    engine.queue.push(&key, lane, if first { Cause::Start } else { Cause::Look });
+    if !first {
+        engine.wake_dependents(&Target::Resource(key.clone()));
+        wake_claimants(engine, &key, &before);
+    }
+}
+
+fn remove(engine: &Engine, key: &Key, uid: Option<&str>) {
+    let before = claimants(engine, key);
+    let Some(old) = engine.cache.get(key) else { return };
+    if engine.cache.gone(key, uid) != Change::Gone {
+        return;
+    }
+    engine.forget(old.uid());
+    engine.edges.set(key, BTreeSet::new());
+    if matches!(engine.cache.ops(key.kind), Some(AnyKind::Connection(_))) {
+        engine.links.forget(key);
+    }
+    engine.wake_dependents(&Target::Resource(key.clone()));
+    wake_claimants(engine, key, &before);
+}
+
+/// Who else could claim what this resource claims.
+fn claimants(engine: &Engine, key: &Key) -> Vec<Key> {
+    let (Some(object), Some(AnyKind::Resource(ops))) = (engine.cache.get(key), engine.cache.ops(key.kind)) else {
+        return Vec::new();
+    };
+    let (name, id) = (ops.natural_key(&object), object.status().id);
+    engine.cache.claimants(key.kind, name.as_deref(), id.as_deref()).into_iter().map(|(k, _)| k).collect()
+}
+
+fn wake_claimants(engine: &Engine, key: &Key, claimants: &[Key]) {
+    for other in claimants.iter().filter(|other| *other != key) {
+        engine.queue.push(other, Lane::Retry, Cause::Start);
+    }
+}
+
+/// Watches the metadata of Secrets and wakes who uses one that changed. The values are read when they are needed.
+pub async fn secrets(engine: Arc<Engine>, namespace: Option<String>) {
+    metadata::<Secret>(engine, namespace, Target::Secret).await;
+}
+
+/// Watches the metadata of `ConfigMap`s and wakes who uses one that changed.
+pub async fn config_maps(engine: Arc<Engine>, namespace: Option<String>) {
+    metadata::<ConfigMap>(engine, namespace, Target::ConfigMap).await;
+}
+
+async fn metadata<K>(engine: Arc<Engine>, namespace: Option<String>, target: fn(String, String) -> Target)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let client = engine.kube.client().clone();
+    let api = match &namespace {
+        Some(namespace) => Api::<PartialObjectMeta<K>>::namespaced(client, namespace),
+        None => Api::<PartialObjectMeta<K>>::all(client),
+    };
+    let mut versions: HashMap<(String, String), String> = HashMap::new();
+    let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
+    while let Some(event) = events.next().await {
+        let (object, gone) = match event {
+            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => (object, false),
+            Ok(watcher::Event::Delete(object)) => (object, true),
+            Ok(watcher::Event::Init | watcher::Event::InitDone) => continue,
+            Err(error) => {
+                tracing::warn!(kind = %K::kind(&()), %error, "a watch failed and is tried again");
+                continue;
+            }
+        };
+        let id = (object.namespace().unwrap_or_default(), object.name_any());
+        let version = object.resource_version().unwrap_or_default();
+        let changed = if gone {
+            versions.remove(&id).is_some()
+        } else {
+            versions.insert(id.clone(), version.clone()).as_ref() != Some(&version)
+        };
+        if changed {
+            engine.wake_dependents(&target(id.0, id.1));
+        }
+    }
+}

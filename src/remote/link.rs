@@ -1,0 +1,321 @@
+//! A link: one connection to one API with one credential. Every request to a remote API goes through [`Link::send`].
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+use tower::ServiceExt;
+use url::Url;
+
+use super::{
+    AllowList, ApiError, Dialect, HttpService, Path,
+    gate::{Gate, Shut},
+};
+use crate::engine::metrics::Metrics;
+
+/// No answer of a management API is larger; what is, is cut off.
+const LARGEST_ANSWER: usize = 32 << 20;
+/// A listing of more pages than this never ends.
+const MOST_PAGES: u32 = 10_000;
+
+/// One request.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The verb.
+    pub method: Method,
+    /// Where to.
+    pub path: &'a Path,
+    /// The query, encoded, without its question mark.
+    pub query: Option<String>,
+    /// The body.
+    pub body: Option<&'a Value>,
+}
+
+impl<'a> Call<'a> {
+    /// A request without query and body.
+    #[must_use]
+    pub fn new(method: Method, path: &'a Path) -> Self {
+        Self { method, path, query: None, body: None }
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn body(mut self, body: &'a Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// With a query.
+    #[must_use]
+    pub fn query(mut self, query: Option<String>) -> Self {
+        self.query = query;
+        self
+    }
+}
+
+/// What a link is made of.
+pub struct LinkSettings {
+    /// How the API speaks.
+    pub api: &'static dyn Dialect,
+    /// Its base URL.
+    pub base: Url,
+    /// The service that sends requests.
+    pub http: HttpService,
+    /// The credential.
+    pub credential: SecretString,
+    /// The deadline of one request.
+    pub deadline: Duration,
+    /// How long everyone pauses after a 429 that does not say.
+    pub pause: Duration,
+    /// The hosts that may be spoken to.
+    pub allow: AllowList,
+    /// The gate; it outlives a change of the credential.
+    pub gate: Arc<Gate>,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
+    /// Told when the gate shuts, so that someone probes.
+    pub on_shut: Box<dyn Fn() + Send + Sync>,
+}
+
+/// One connection to one API. Has no `Debug`: it holds the credential.
+pub struct Link {
+    settings: LinkSettings,
+}
+
+impl Link {
+    /// A link; sends nothing yet.
+    #[must_use]
+    pub fn new(settings: LinkSettings) -> Self {
+        Self { settings }
+    }
+
+    /// How the API speaks.
+    #[must_use]
+    pub fn api(&self) -> &'static dyn Dialect {
+        self.settings.api
+    }
+
+    /// The gate.
+    #[must_use]
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.settings.gate
+    }
+
+    /// The deadline of one request.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.settings.deadline
+    }
+
+    /// What tells one account from another as far as can be seen without asking: scheme, host and port.
+    #[must_use]
+    pub fn account(&self) -> String {
+        self.settings.base.origin().ascii_serialization()
+    }
+
+    /// Sends one request through the gate and reads the answer.
+    ///
+    /// # Errors
+    /// [`ApiError`], by what is known of the outcome.
+    pub async fn send(&self, call: Call<'_>) -> Result<Option<Value>, ApiError> {
+        let waited = Instant::now();
+        let permit = self.settings.gate.enter().await;
+        self.settings.metrics.gate_wait(self.api().name(), waited.elapsed());
+        let _permit = permit?;
+        let result = self.exchange(call).await;
+        match &result {
+            Err(ApiError::Throttled { retry_after }) => {
+                self.settings.metrics.throttled(self.api().name());
+                self.settings.gate.close_until(Instant::now() + retry_after.unwrap_or(self.settings.pause));
+            }
+            Err(ApiError::Unauthorized(why)) => self.shut(Shut::CredentialRejected, why),
+            Err(ApiError::Unavailable(why)) => self.shut(Shut::Unavailable, why),
+            _ => {}
+        }
+        result
+    }
+
+    /// Sends one request past a shut gate, to learn whether it may open. A pause that the API asked for holds for probes too.
+    ///
+    /// # Errors
+    /// [`ApiError`], as [`Link::send`].
+    pub async fn probe(&self, call: Call<'_>) -> Result<Option<Value>, ApiError> {
+        if let Some(until) = self.settings.gate.closed_until() {
+            return Err(ApiError::Closed { until: Some(until), why: "the API asked for a pause".to_owned() });
+        }
+        let result = self.exchange(call).await;
+        if let Err(ApiError::Throttled { retry_after }) = &result {
+            self.settings.gate.close_until(Instant::now() + retry_after.unwrap_or(self.settings.pause));
+        }
+        result
+    }
+
+    /// A complete listing: every page was answered.
+    ///
+    /// # Errors
+    /// [`ApiError`] of the first page that was not.
+    pub async fn list(&self, path: &Path, filter: Option<&str>, counter: &mut u32) -> Result<Vec<Value>, ApiError> {
+        let mut items = Vec::new();
+        for number in 1..=MOST_PAGES {
+            let mut query = self.api().page_query(number);
+            if let Some(filter) = filter {
+                query = format!("{query}&{filter}");
+            }
+            *counter += 1;
+            let body = self.send(Call::new(Method::GET, path).query(Some(query))).await?;
+            let page = body.and_then(|body| self.api().page(body, number));
+            let Some(page) = page else {
+                let why = format!("{path} did not answer with a page of a listing");
+                self.shut(Shut::Unavailable, &why);
+                return Err(ApiError::Unavailable(why));
+            };
+            items.extend(page.items);
+            if !page.more {
+                return Ok(items);
+            }
+        }
+        Err(ApiError::Unavailable(format!("the listing of {path} does not end")))
+    }
+
+    fn shut(&self, shut: Shut, why: &str) {
+        if self.settings.gate.shut(shut, why) {
+            (self.settings.on_shut)();
+        }
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Option<Value>, ApiError> {
+        let operation = operation(&call.method, call.path);
+        let request = self.request(&call)?;
+        let started = Instant::now();
+        let answer = timeout(self.settings.deadline, receive(self.settings.http.clone(), request)).await;
+        let (status, result) = match answer {
+            Err(_) => (None, Err(self.unavailable("did not answer in time"))),
+            Ok(Err(why)) => (None, Err(self.unavailable(&why))),
+            Ok(Ok((status, headers, body))) => (Some(status), self.read(status, &headers, &body)),
+        };
+        self.settings.metrics.remote_call(self.api().name(), &operation, status.map(|s| s.as_u16()), started.elapsed());
+        tracing::debug!(api = self.api().name(), operation, status = status.map(|s| s.as_u16()), "request");
+        result
+    }
+
+    fn request(&self, call: &Call<'_>) -> Result<reqwest::Request, ApiError> {
+        let mut url = self.settings.base.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        let path = format!("{base}{}", call.path);
+        url.set_path(&path);
+        if url.path() != path {
+            return Err(ApiError::NotSent(format!("{} is not a plain path", call.path)));
+        }
+        url.set_query(call.query.as_deref());
+        self.settings.allow.check(&url).map_err(|e| ApiError::NotSent(e.to_string()))?;
+        let mut request = reqwest::Request::new(call.method.clone(), url);
+        if !self.api().authorize(&self.settings.credential, request.headers_mut()) {
+            return Err(ApiError::Unauthorized("it holds characters that no credential has".to_owned()));
+        }
+        request
+            .headers_mut()
+            .insert(header::ACCEPT, header::HeaderValue::from_static("application/json, application/problem+json"));
+        if let Some(body) = call.body {
+            request.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+            *request.body_mut() = Some(body.to_string().into());
+        }
+        Ok(request)
+    }
+
+    fn read(&self, status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Value>, ApiError> {
+        let body = serde_json::from_slice::<Value>(bytes).ok();
+        if status.is_success() {
+            return match body {
+                None if bytes.is_empty() => Ok(None),
+                None => Err(self.unavailable("answered with something that is not JSON")),
+                body => Ok(body),
+            };
+        }
+        if status.is_redirection() {
+            return Err(self.unavailable("answered with a redirect, which Portico does not follow"));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(ApiError::Throttled { retry_after: retry_after(headers, SystemTime::now()) });
+        }
+        let Some(refusal) = body.as_ref().and_then(|body| self.api().refusal(status.as_u16(), body)) else {
+            return Err(self.unavailable(&format!("answered {} in a form that is not the API's own", status.as_u16())));
+        };
+        Err(match status {
+            StatusCode::UNAUTHORIZED => ApiError::Unauthorized(refusal.words()),
+            StatusCode::NOT_FOUND => ApiError::Absent,
+            status if status.is_server_error() => ApiError::Failed(refusal),
+            _ => ApiError::Refused(refusal),
+        })
+    }
+
+    fn unavailable(&self, what: &str) -> ApiError {
+        ApiError::Unavailable(format!("{} {what}", self.account()))
+    }
+}
+
+/// The status, headers and body of an answer, or why there is none, without URL and headers of the request.
+async fn receive(http: HttpService, request: reqwest::Request) -> Result<(StatusCode, HeaderMap, Vec<u8>), String> {
+    let mut response = http.oneshot(request).await.map_err(|e| reason(e.as_ref()))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| reason(&e))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LARGEST_ANSWER {
+            return Err("answered with more than 32 MiB".to_owned());
+        }
+    }
+    Ok((status, headers, body))
+}
+
+/// The innermost cause of a transport error: it says what happened (refused, unknown issuer), and holds no URL.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    format!("cannot be reached: {cause}")
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    Some(SystemTime::from(date).duration_since(now).unwrap_or_default())
+}
+
+/// `GET /v2/portals/{id}/teams`: what was called, without the ids, for metrics.
+fn operation(method: &Method, path: &Path) -> String {
+    let is_id = |part: &&str| part.len() > 8 && part.bytes().any(|b| b.is_ascii_digit() || b == b'%');
+    let parts = path.as_str().split('/').map(|part| if is_id(&part) { "{id}" } else { part });
+    format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), None);
+        headers.insert("retry-after", "7".parse().unwrap());
+        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), Some(Duration::from_secs(7)));
+        headers.insert("retry-after", "Thu, 01 Jan 1970 00:01:30 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), Some(Duration::from_secs(90)));
+        headers.insert("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn metrics_name_operations_and_no_objects() {
+        let path = Path::parse("/v2/portals/9f0c1f2e-1111-4222-8333-444455556666/verify-domain").unwrap();
+        assert_eq!(operation(&Method::POST, &path), "POST /v2/portals/{id}/verify-domain");
+    }
+}

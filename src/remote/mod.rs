@@ -1,0 +1,53 @@
+//! The HTTP side: where requests are sent, and the only place where they are.
+pub mod allow;
+pub mod error;
+pub mod gate;
+pub mod http_service;
+pub mod konnect;
+pub mod link;
+pub mod path;
+
+use http::HeaderMap;
+use secrecy::SecretString;
+use serde_json::Value;
+
+pub use allow::AllowList;
+pub use error::{ApiError, FieldProblem, Refusal};
+pub use http_service::{HttpFactory, HttpService, ReqwestFactory};
+pub use link::{Call, Link, LinkSettings};
+pub use path::{Path, PathError, Segment};
+
+/// One page of a listing.
+#[derive(Debug)]
+pub struct Page {
+    /// The objects on it.
+    pub items: Vec<Value>,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+/// What differs between the management APIs.
+pub trait Dialect: Send + Sync + std::fmt::Debug + 'static {
+    /// The API's name in metrics and logs, lower case.
+    fn name(&self) -> &'static str;
+
+    /// Puts the credential into the headers of a request; false where it can be no header.
+    fn authorize(&self, credential: &SecretString, headers: &mut HeaderMap) -> bool;
+
+    /// The query that asks for one page of a listing, from 1.
+    fn page_query(&self, number: u32) -> String;
+
+    /// The query that asks for the objects with a field of exactly this value.
+    fn equals_query(&self, field: &str, value: &str) -> String;
+
+    /// Reads one page; none where the answer is no page of this API.
+    fn page(&self, body: Value, number: u32) -> Option<Page>;
+
+    /// Reads an error; none where it is not in this API's own shape (a proxy's page, for instance).
+    fn refusal(&self, status: u16, body: &Value) -> Option<Refusal>;
+
+    /// The id of an object.
+    fn id<'v>(&self, item: &'v Value) -> Option<&'v str> {
+        item["id"].as_str()
+    }
+}
