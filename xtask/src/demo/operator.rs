@@ -41,7 +41,7 @@ impl Operator {
     pub(crate) fn start(binary: PathBuf, kubeconfig: PathBuf, sandbox: String) -> Outcome<Self> {
         let arguments = [
             &["run", "--namespace", "portico-system", "--allow-host", sandbox.as_str()][..],
-            &["--consistency-window", "1s", "--request-timeout", "2s", "--backoff", "1s", "--backoff-max", "5s"],
+            &["--consistency-window", "1s", "--stalled-retry", "3s", "--backoff", "1s", "--backoff-max", "5s"],
             &["--listen", "127.0.0.1:0", "--log-format", "text"],
         ]
         .concat();
