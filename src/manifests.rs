@@ -58,7 +58,7 @@ fn columns() -> Vec<CustomResourceColumnDefinition> {
 /// All CRDs as one stream of YAML documents.
 #[must_use]
 pub fn crds_yaml() -> String {
-    crds().iter().map(|crd| format!("---\n{}", yaml(crd))).collect()
+    stream("", &crds())
 }
 
 /// One file a CRD, by file name.
@@ -146,9 +146,8 @@ fn namespaced_rules() -> Vec<Value> {
     of_group.chain(shared).collect()
 }
 
-fn stream(header: &str, documents: &[Value]) -> String {
-    let documents: String = documents.iter().map(|d| format!("---\n{}", yaml(d))).collect();
-    format!("{header}{documents}")
+fn stream(header: &str, documents: &[impl Serialize]) -> String {
+    documents.iter().fold(header.to_owned(), |text, document| text + "---\n" + &yaml(document))
 }
 
 fn yaml(value: &impl Serialize) -> String {

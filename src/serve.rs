@@ -12,7 +12,6 @@ struct Sources {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(health: Health, metrics: Arc<Metrics>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

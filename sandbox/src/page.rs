@@ -90,7 +90,7 @@ impl Listing {
     }
 
     /// The envelope around a page.
-    pub(crate) fn envelope(&self, data: Vec<Value>, total: usize) -> Value {
+    pub(crate) fn envelope(&self, data: &[Value], total: usize) -> Value {
         json!({"data": data, "meta": {"page": {"number": self.number, "size": self.size, "total": total}}})
     }
 

@@ -114,11 +114,9 @@ impl Cache {
     pub fn saw(&self, key: &Key, object: Raw) -> Change {
         let mut inner = self.lock();
         let change = match inner.objects.get(key) {
-            None => Change::User,
-            Some(old) if old.metadata.uid != object.metadata.uid => Change::User,
-            Some(old) if old.version() >= object.version() => return Change::None,
+            Some(old) if old.uid() == object.uid() && old.version() >= object.version() => return Change::None,
             Some(old) if old.is_same_for_users(&object) => Change::Ours,
-            Some(_) => Change::User,
+            _ => Change::User,
         };
         self.insert(&mut inner, key, object);
         change

@@ -119,7 +119,7 @@ impl Pass<'_> {
         let filter = known.link.api().equals_query("name", &intent.key);
         let items = match known.link.list(&collection, Some(&filter), &mut self.requests).await {
             Err(ApiError::Absent) => return Ok(Ended::Deleted),
-            other => other.map_err(|e| self.blocked_by(&known, e))?,
+            other => other.map_err(|e| Self::blocked_by(&known, e))?,
         };
         let api = known.link.api();
         let ids: Vec<String> = items
@@ -157,7 +157,7 @@ impl Pass<'_> {
         let items = link
             .list(&resolved.collection, None, &mut self.requests)
             .await
-            .map_err(|e| self.blocked_by(&resolved.known, e))?;
+            .map_err(|e| Self::blocked_by(&resolved.known, e))?;
         for item in items.iter().filter(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours) {
             let id = Segment::new(link.api().id(item).unwrap_or_default()).map_err(|e| blocked(e.to_string()))?;
             self.remove(&resolved.known, &resolved.collection.child(&id)).await?;
@@ -170,7 +170,7 @@ impl Pass<'_> {
         let link = known.link.clone();
         match self.send(&link, Call::new(Method::DELETE, path).query(query)).await {
             Ok(_) | Err(ApiError::Absent) => Ok(Ended::Deleted),
-            Err(error) => Err(self.blocked_by(known, error)),
+            Err(error) => Err(Self::blocked_by(known, error)),
         }
     }
 
@@ -227,7 +227,7 @@ impl Pass<'_> {
     }
 
     /// Why the API did not delete.
-    fn blocked_by(&self, known: &Known, error: ApiError) -> Stop {
+    fn blocked_by(known: &Known, error: ApiError) -> Stop {
         match Self::stop(&known.link, error) {
             Stop::Halt(halt) => {
                 let message = format!("{}{ORPHAN_HINT}", halt.message);

@@ -21,7 +21,6 @@ pub struct Events(mpsc::Sender<(Event, ObjectReference)>);
 
 impl Events {
     /// The place to hand in, and the task that sends.
-    #[must_use]
     pub fn new(client: Client, deadline: Duration) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, mut receiver) = mpsc::channel::<(Event, ObjectReference)>(MOST_WAITING);
         let reporter = Reporter { controller: "portico".to_owned(), instance: Some("portico".to_owned()) };

@@ -138,7 +138,7 @@ impl Pass<'_> {
     }
 
     async fn by_binding(&mut self, resolved: &Resolved, id: &str) -> Result<Identified, Stop> {
-        self.may_take_over(resolved)?;
+        Self::may_take_over(resolved)?;
         let path = resolved
             .collection
             .child(&Segment::new(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("lifecycle.id: {e}")))?);
@@ -200,7 +200,7 @@ impl Pass<'_> {
         match ids.as_slice() {
             [] => Ok(Identified::default()),
             [id] if !resolved.writes || resolved.common.lifecycle.adoption == Adoption::Adopt => {
-                self.may_take_over(resolved)?;
+                Self::may_take_over(resolved)?;
                 let path = resolved
                     .collection
                     .child(&Segment::new(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
@@ -239,7 +239,7 @@ impl Pass<'_> {
             let query = self.ops.deletion_query(&self.object).map(str::to_owned);
             match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
                 Ok(_) | Err(ApiError::Absent) => {
-                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark")
+                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
                 }
                 Err(error) => return Err(Self::stop(&link, error)),
             }
@@ -274,7 +274,7 @@ impl Pass<'_> {
         }
     }
 
-    fn may_take_over(&self, resolved: &Resolved) -> Result<(), Stop> {
+    fn may_take_over(resolved: &Resolved) -> Result<(), Stop> {
         if resolved.may_adopt || !resolved.writes {
             return Ok(());
         }

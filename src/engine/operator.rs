@@ -112,7 +112,7 @@ async fn owner(kube: &Kubernetes, settings: &Settings) -> String {
             Ok(Some((uid, _))) => return uid,
             Ok(None) => tracing::warn!("there is no namespace kube-system; set --owner-id"),
             Err(error) => {
-                tracing::warn!(%error, "the namespace kube-system cannot be read; set --owner-id, or allow it")
+                tracing::warn!(%error, "the namespace kube-system cannot be read; set --owner-id, or allow it");
             }
         }
         tokio::time::sleep(settings.backoff.min(Duration::from_secs(5))).await;

@@ -142,7 +142,7 @@ impl Pass<'_> {
         };
         let ours = items.iter().find(|item| item[row.key.0] == row.key.1.as_str());
         let there: BTreeSet<&str> =
-            ours.into_iter().flat_map(|i| i[row.field].as_array()).flatten().filter_map(Value::as_str).collect();
+            ours.into_iter().filter_map(|i| i[row.field].as_array()).flatten().filter_map(Value::as_str).collect();
         let wanted: BTreeSet<&str> = row.wanted.iter().map(String::as_str).collect();
         if there == wanted {
             if corrects {

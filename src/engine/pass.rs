@@ -36,6 +36,7 @@ pub struct Outcome {
 
 /// What a pass over a living resource found and did.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and they combine freely")]
 pub struct Done {
     /// Nothing was asked: the resource is in order and the sweep looks after it.
     pub unasked: bool,
@@ -121,7 +122,7 @@ impl<'e> Pass<'e> {
         };
         let mut done = Done { adopted: identified.adopted, ..Done::default() };
         let object = match plan(facts) {
-            Plan::Nothing => identified.object,
+            Plan::Nothing | Plan::Report(_) => identified.object,
             Plan::Create => {
                 done.created = true;
                 Some(self.create(&resolved).await?)
@@ -134,7 +135,6 @@ impl<'e> Pass<'e> {
                 }
                 Some(self.update(&resolved, &Value::Object(body)).await?)
             }
-            Plan::Report(_) => identified.object,
             Plan::Missing => return Err(self.missing(&resolved, identified.recorded)),
         };
         let object = object.unwrap_or_default();

@@ -222,11 +222,11 @@ impl Pass<'_> {
         if same {
             return;
         }
-        let reason = self.reason_of(&now.reason);
+        let reason = Self::reason_of(&now.reason);
         self.event(now.status != "True", reason, &now.message).await;
     }
 
-    fn reason_of(&self, word: &str) -> Reason {
+    fn reason_of(word: &str) -> Reason {
         Reason::ALL.into_iter().find(|r| r.as_str() == word).unwrap_or(Reason::Updating)
     }
 

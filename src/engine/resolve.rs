@@ -66,15 +66,12 @@ impl Engine {
         let mut secrets = Secrets::new();
         loop {
             let (result, found) = self.compute(ops, key, object, &secrets);
-            match found.wanted {
-                Some(wanted) => {
-                    let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
-                    secrets.insert(wanted, value);
-                }
-                None => {
-                    self.edges.set(key, found.edges);
-                    return Ok(result?);
-                }
+            if let Some(wanted) = found.wanted {
+                let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
+                secrets.insert(wanted, value);
+            } else {
+                self.edges.set(key, found.edges);
+                return Ok(result?);
             }
         }
     }

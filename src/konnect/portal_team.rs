@@ -72,6 +72,7 @@ pub struct Roles {
 }
 
 /// A role on one product.
+#[allow(clippy::struct_field_names, reason = "the API's own names")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Role {

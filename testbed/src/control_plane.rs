@@ -208,10 +208,7 @@ impl ControlPlane {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             self.processes.check()?;
-            let refusal = match self.kubectl(&["get", "--raw", path, "--request-timeout=5s"]) {
-                Ok(_) => return Ok(()),
-                Err(refusal) => refusal,
-            };
+            let Err(refusal) = self.kubectl(&["get", "--raw", path, "--request-timeout=5s"]) else { return Ok(()) };
             if Instant::now() >= deadline {
                 let last = refusal.to_string();
                 return Err(Error::NotReady { what, seconds: READY_WITHIN.as_secs(), last });

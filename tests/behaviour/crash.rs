@@ -107,7 +107,8 @@ async fn crash_everywhere(kind: Kind, action: Action) {
                 row = Some(request);
             }
             let Some(request) = row else { break };
-            rows.push(format!("| {} | {action:?} | {side:?} | {request} | one object | one object |", kind.name()));
+            let end = if action == Action::Delete { "gone" } else { "one object" };
+            rows.push(format!("| {} | {action:?} | {side:?} | {request} | {end} | {end} |", kind.name()));
         }
     }
     assert!(rows.len() >= 3, "only {rows:?} were crashed");
@@ -148,7 +149,7 @@ async fn crash_once(
         () = world.wire.tripped() => true,
         () = settled(world, kind, action, name) => false,
     };
-    let request = world.wire.seen(side).get(nth).cloned();
+    let request = world.wire.seen(side).get(nth).map(|request| request.replace(name, "{name}"));
     world.crash().await;
     world.wire.disarm();
     world.start();

@@ -136,7 +136,8 @@ where
         let path = request.uri().path();
         let is_write = request.method() != Method::GET && !path.contains("/events");
         let tail = path.split_once("/namespaces/").map_or(path, |(_, tail)| tail);
-        let what = is_write.then(|| format!("{} {}", request.method(), tail.splitn(2, '/').nth(1).unwrap_or(tail)));
+        let what =
+            is_write.then(|| format!("{} {}", request.method(), tail.split_once('/').map_or(tail, |(_, rest)| rest)));
         // Not polled before it may be: nothing is sent until then.
         let answer = self.inner.call(request);
         let wire = self.wire.clone();

@@ -111,7 +111,7 @@ impl Call<'_> {
     /// A page of objects that the API shows as they are kept.
     fn page<'b>(&self, items: impl Iterator<Item = &'b Value>) -> Value {
         let (page, total) = self.listing.select(items, |body| body);
-        self.listing.envelope(page.into_iter().cloned().collect(), total)
+        self.listing.envelope(&page.into_iter().cloned().collect::<Vec<_>>(), total)
     }
 }
 

@@ -22,7 +22,7 @@ const WRITABLE: [&str; 10] = [
 pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
     let portals = &world.organization(call.organization)?.portals;
     let (page, total) = call.listing.select(portals.iter(), |portal| &portal.body);
-    Ok(Some(call.listing.envelope(page.into_iter().map(Portal::show).collect(), total)))
+    Ok(Some(call.listing.envelope(&page.into_iter().map(Portal::show).collect::<Vec<_>>(), total)))
 }
 
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
