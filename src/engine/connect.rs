@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::{
     absence,
+    cache::AnyKind,
     context::{Cx, Secrets},
     core::Engine,
     key::{Key, Target},
-    kind::{ConnectionOps, Wait},
+    kind::{ConnectionOps, Identity, Wait},
     kubernetes::{KubeError, Precondition},
     links::{Absence, Known},
     mark::hex,
@@ -437,15 +438,21 @@ impl<'e> ConnectionPass<'e> {
     /// Who has an object, or an open create, through this connection.
     fn users(&self) -> Vec<String> {
         let name = format!("{}/{}", self.key.namespace, self.key.name);
-        let all = self.engine.cache.all().into_iter();
-        all.filter(|(_, object)| {
+        let uses = |key: &Key, object: &Raw| {
+            let Some(AnyKind::Resource(ops)) = self.engine.cache.ops(key.kind) else { return false };
             let status = object.status();
-            let recorded = status.recorded(&self.engine.owner, object.uid()).is_some_and(|r| r.connection == name);
-            let open = status.intent(&self.engine.owner, object.uid()).is_some_and(|i| i.connection == name);
-            object.is_held() && (recorded || open)
-        })
-        .map(|(key, _)| key.to_string())
-        .collect()
+            if let Some(recipe) = status.recorded(&self.engine.owner, object.uid()) {
+                return ops.connection() == self.key.kind && recipe.connection == name;
+            }
+            if let Some(intent) = status.intent(&self.engine.owner, object.uid()) {
+                return ops.connection() == self.key.kind && intent.connection == name;
+            }
+            // Held and nothing recorded: a crash may have come between a create and its record.
+            let (result, _) = self.engine.compute(ops, key, object, &Secrets::new());
+            ops.identity() == Identity::Mark && result.is_ok_and(|resolved| resolved.connection == *self.key)
+        };
+        let all = self.engine.cache.all().into_iter();
+        all.filter(|(key, object)| object.is_held() && uses(key, object)).map(|(key, _)| key.to_string()).collect()
     }
 
     async fn finish(mut self, word: &'static str, later: Option<(Instant, Lane)>) -> Outcome {

@@ -48,6 +48,10 @@ pub struct Memory {
     pub generation: i64,
     /// The open create, and when this process first saw it.
     pub intent: Option<(String, Instant)>,
+    /// Objects with this resource's mark that are not its own, as a sweep saw them.
+    pub duplicates: Vec<Path>,
+    /// Until when a create of this process without an answer may still take effect unseen.
+    pub unsettled: Option<Instant>,
     /// When to ask next for something that takes its time.
     pub ask: Option<Instant>,
 }

@@ -24,6 +24,11 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`]; an answer that says definitely that nothing was made clears the intent, any other keeps it.
     pub async fn create(&mut self, resolved: &Resolved) -> Result<Value, Stop> {
+        let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
+        if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
+            let message = "an earlier create may still take effect; looking for its result after the wait";
+            return Err(Stop::wait_until(Reason::Creating, message, until));
+        }
         self.hold().await?;
         let link = resolved.link().clone();
         let body = fresh_body(&resolved.desired.body);
@@ -37,8 +42,11 @@ impl Pass<'_> {
         let object = match answer {
             Ok(object) => object.unwrap_or_default(),
             Err(error) => {
+                let window = link.deadline() + self.engine.settings.consistency;
                 if error.is_definite() {
                     self.status.creating = None;
+                } else {
+                    self.engine.remember(self.object.uid(), |memory| memory.unsettled = Some(Instant::now() + window));
                 }
                 return Err(match error {
                     ApiError::Absent => self.parent_gone(resolved),
@@ -51,8 +59,9 @@ impl Pass<'_> {
             Stop::refused(Reason::RemoteUnavailable, format!("the API made an object and did not say its id: {e}"))
         })?;
         let path = resolved.collection.child(&segment);
+        self.made = true;
         self.status.parts.clear();
-        self.record(resolved, &id, &path);
+        self.record(resolved, &id, &path, false);
         self.status.label_keys.clone_from(&resolved.label_keys);
         if !self.engine.parts(self.ops, self.key, &self.object, &path, &resolved.connection_name())?.is_empty() {
             // The parts take requests of their own, and the id must not be lost on the way.
@@ -143,7 +152,7 @@ impl Pass<'_> {
                 let id = link.api().id(object).unwrap_or_default();
                 let path = collection
                     .child(&Segment::new(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
-                self.record(resolved, id, &path);
+                self.record(resolved, id, &path, false);
                 if path.collection().as_ref() != Some(&resolved.collection) {
                     // The spec has moved on meanwhile; the next pass moves the object.
                     self.persist(&link, &path).await?;

@@ -85,7 +85,7 @@ impl Pass<'_> {
                 }
                 // The recipe follows a connection of another name to the same account.
                 let id = self.status.id.clone().unwrap_or_default();
-                self.record(resolved, &id, &path);
+                self.record(resolved, &id, &path, false);
                 Ok(Some(Identified { object: Some(object), recorded: true, adopted: false }))
             }
             Read::Absent | Read::ParentAbsent(_) if moved => {
@@ -148,7 +148,7 @@ impl Pass<'_> {
         match self.read(resolved.link().clone().as_ref(), &path).await? {
             Read::Found(object) => {
                 self.check_mark(resolved, &object)?;
-                self.record(resolved, id, &path);
+                self.record(resolved, id, &path, !resolved.writes);
                 Ok(Identified { object: Some(object), recorded: true, adopted: resolved.writes })
             }
             _ => Err(Stop::refused(
@@ -204,7 +204,7 @@ impl Pass<'_> {
                 let path = resolved
                     .collection
                     .child(&Segment::new(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
-                self.record(resolved, id, &path);
+                self.record(resolved, id, &path, !resolved.writes);
                 Ok(Identified { object: Some(named[0].clone()), recorded: true, adopted: resolved.writes })
             }
             [id] => {
@@ -245,8 +245,34 @@ impl Pass<'_> {
             }
         }
         let path = resolved.collection.child(&segment(&kept)?);
-        self.record(resolved, link.api().id(&kept).unwrap_or_default(), &path);
+        self.record(resolved, link.api().id(&kept).unwrap_or_default(), &path, !resolved.writes);
         Ok(Some(Identified { object: Some(kept), recorded: true, adopted: resolved.writes }))
+    }
+
+    /// Removes objects that a sweep found to carry this very resource's mark besides its own object (law 1).
+    ///
+    /// # Errors
+    /// [`Stop`] where one cannot be read or removed.
+    pub async fn remove_duplicates(&mut self, resolved: &Resolved) -> Result<(), Stop> {
+        let found = self.engine.remember(self.object.uid(), |memory| std::mem::take(&mut memory.duplicates));
+        let own = self.status.remote.as_ref().map(|r| r.path.clone());
+        for path in
+            found.into_iter().filter(|path| resolved.writes && own.as_deref().is_some_and(|own| own != path.as_str()))
+        {
+            let link = resolved.link().clone();
+            let Read::Found(object) = self.read(&link, &path).await? else { continue };
+            if mark::uid(&object, &self.engine.owner) != Some(self.object.uid()) {
+                continue;
+            }
+            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
+                Ok(_) | Err(ApiError::Absent) => {
+                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
+                }
+                Err(error) => return Err(Self::stop(&link, error)),
+            }
+        }
+        Ok(())
     }
 
     /// Whether an object's mark lets this resource have it.

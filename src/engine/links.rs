@@ -106,17 +106,19 @@ impl Known {
         self.confirmed.iter().any(|c| c == path || path.is_below(c))
     }
 
-    /// Why a resource cannot use the connection for anything but its deletion.
+    /// Why a resource cannot use the connection; one that is being deleted still serves deletions.
     ///
     /// # Errors
     /// [`Wait`] with the reason `ConnectionNotReady`.
-    pub fn usable(&self, label: &str) -> Result<(), Wait> {
-        if self.deleting {
+    pub fn usable(&self, label: &str, for_deletion: bool) -> Result<(), Wait> {
+        if self.deleting && !for_deletion {
             return Err(Wait::new(Reason::ConnectionNotReady, format!("{label} is being deleted")));
         }
         match &self.trouble {
-            Some(wait) => Err(Wait::new(Reason::ConnectionNotReady, format!("{label} is not ready: {}", wait.message))),
-            None => Ok(()),
+            Some(wait) if !for_deletion || wait.reason == Reason::AccountChanged => {
+                Err(Wait::new(Reason::ConnectionNotReady, format!("{label} is not ready: {}", wait.message)))
+            }
+            _ => Ok(()),
         }
     }
 }

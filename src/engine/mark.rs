@@ -61,6 +61,14 @@ pub fn read(object: &Value, owner: &str, key: &Key) -> Mark {
     }
 }
 
+/// The UID of the resource that an object of this installation carries the mark of.
+#[must_use]
+pub fn uid<'v>(object: &'v Value, owner: &str) -> Option<&'v str> {
+    let labels = &object["labels"];
+    let reference = labels[REF].as_str().filter(|_| labels[OWNER] == owner)?;
+    reference.split_once('.').map(|(_, uid)| uid)
+}
+
 /// Whether a text can be the value of a label at Konnect (contracts: `labels.value`).
 #[must_use]
 pub fn is_label(text: &str) -> bool {

@@ -16,8 +16,9 @@ use super::{
     queue::{Cause, Lane},
     raw::Raw,
     reason::Reason,
+    report::is_settled,
     resolve::Resolved,
-    spec::{Common, Mode, annotations},
+    spec::{Common, Drift, Mode, annotations},
     status::{Recipe, State, Status, conditions},
     stop::Stop,
 };
@@ -72,6 +73,8 @@ pub struct Pass<'e> {
     pub was_held: bool,
     /// Whether a write to the API failed in this pass.
     pub write_failed: bool,
+    /// Whether the object was made in this pass.
+    pub made: bool,
     /// Requests sent to the management API.
     pub requests: u32,
 }
@@ -81,7 +84,7 @@ impl<'e> Pass<'e> {
     #[must_use]
     pub fn new(engine: &'e Engine, ops: &'static dyn Ops, key: &'e Key, object: Arc<Raw>) -> Self {
         let (status, was_held) = (object.status(), object.is_held());
-        Self { engine, ops, key, object, status, was_held, write_failed: false, requests: 0 }
+        Self { engine, ops, key, object, status, was_held, write_failed: false, made: false, requests: 0 }
     }
 
     /// Runs to the end, and writes the status.
@@ -111,6 +114,7 @@ impl<'e> Pass<'e> {
             return Ok(Done { unasked: true, ..Done::default() });
         }
         let identified = self.identify(&resolved).await?;
+        self.remove_duplicates(&resolved).await?;
         let fresh = identified.adopted || !self.is_accepted();
         let facts = Facts {
             writes: resolved.writes,
@@ -160,10 +164,10 @@ impl<'e> Pass<'e> {
     /// Whether nothing is open, so that a start of the operator may leave it to the sweep.
     fn is_in_order(&self, resolved: &Resolved) -> bool {
         let stays = self.recorded_path().is_ok_and(|path| path.collection().as_ref() == Some(&resolved.collection));
-        let synced = self.status.is_true(conditions::SYNCED) || !self.status.drift.is_empty();
+        let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
         let answered =
             self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT);
-        stays && self.is_accepted() && synced && answered && self.status.creating.is_none()
+        stays && self.is_accepted() && is_settled(&self.status, leaves) && answered && self.status.creating.is_none()
     }
 
     /// Adds the finalizer, if it is not there.
@@ -229,10 +233,12 @@ impl<'e> Pass<'e> {
         let mut wait = std::time::Duration::from_millis(50);
         loop {
             match self.write_status(Precondition::Uid).await {
-                Err(Stop::Kube(KubeError::Gone | KubeError::Conflict)) => {
-                    let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-                    let removed = self.send(link, Call::new(Method::DELETE, path).query(query)).await;
-                    tracing::warn!(resource = %self.key, removed = removed.is_ok(), "the resource vanished while its object was made");
+                Err(Stop::Kube(KubeError::Gone | KubeError::Conflict)) if self.is_gone().await => {
+                    if self.made {
+                        let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+                        let removed = self.send(link, Call::new(Method::DELETE, path).query(query)).await;
+                        tracing::warn!(resource = %self.key, removed = removed.is_ok(), "the resource vanished while its object was made");
+                    }
                     return Err(Stop::Kube(KubeError::Gone));
                 }
                 Err(Stop::Kube(error)) => {
@@ -245,8 +251,14 @@ impl<'e> Pass<'e> {
         }
     }
 
-    /// Puts the recipe and the id into the status.
-    pub fn record(&mut self, resolved: &Resolved, id: &str, path: &Path) {
+    /// Whether the resource itself is certainly gone, or another one has its name.
+    async fn is_gone(&self) -> bool {
+        let live = self.engine.kube.get(self.ops.info(), &self.key.namespace, &self.key.name).await;
+        matches!(live, Ok(live) if live.as_ref().is_none_or(|live| live.uid() != self.object.uid()))
+    }
+
+    /// Puts the recipe and the id into the status. An object that is only observed never becomes this resource's by that.
+    pub fn record(&mut self, resolved: &Resolved, id: &str, path: &Path, observed: bool) {
         self.status.id = Some(id.to_owned());
         self.status.creating = None;
         self.status.remote = Some(Recipe {
@@ -255,7 +267,7 @@ impl<'e> Pass<'e> {
             connection: resolved.connection_name(),
             account: resolved.link().account(),
             path: path.to_string(),
-            observed: !resolved.writes,
+            observed,
         });
         self.engine.links.change(&resolved.connection, |known| {
             known.missing.remove(path);
@@ -314,8 +326,10 @@ impl<'e> Pass<'e> {
                 format!("the {what} was deleted at the API; with drift: Report it is made again when the spec changes");
             return Stop::refused(Reason::NotFound, message);
         }
-        self.status.id = None;
-        self.status.remote = None;
+        if self.status.remote.as_ref().is_some_and(|remote| remote.observed) {
+            self.status.id = None;
+            self.status.remote = None;
+        }
         Stop::refused(
             Reason::NotFound,
             format!("there is no {what} named {name:?} at the API, and Portico only observes"),

@@ -16,7 +16,7 @@ use super::{
     reason::Reason,
     resolve::parse_connection,
     settings::Settings,
-    spec::{Drift, annotations},
+    spec::annotations,
     status::{State, Status, Tri, conditions},
     stop::{Again, Halt, Judgement, Stop},
 };
@@ -35,12 +35,6 @@ impl Pass<'_> {
             Err(Stop::Kube(KubeError::Gone)) => return self.outcome("gone", None),
             Err(Stop::Kube(error)) => return self.report_kube(&error),
         };
-        if self.object.is_paused() {
-            // Generation and annotations stay unanswered while the user wants it so.
-        } else {
-            self.status.last_handled_reconcile_at =
-                self.object.annotation(annotations::RECONCILE_AT).map(str::to_owned);
-        }
         self.finish(&before, word, later).await
     }
 
@@ -80,20 +74,20 @@ impl Pass<'_> {
         if done.unasked {
             return ("in order", None);
         }
-        let generation = self.object.generation();
-        self.status.observed_generation = Some(generation);
+        self.answer();
         self.condition(
             conditions::READY,
             Some(&State::new(true, Reason::Available, "The object exists at the API and accepts the spec.")),
         );
         let synced = if done.differences.is_empty() {
             State::new(true, Reason::Available, "The object equals the spec.")
+        } else if done.updated || done.created {
+            // Our own write was taken, and the API still shows something else: writing again would not help.
+            let message = format!("The API keeps other values than the spec's in {}.", paths(&done.differences));
+            State::new(false, Reason::Updating, message)
         } else {
-            State::new(
-                false,
-                Reason::DriftDetected,
-                format!("The object differs from the spec in {}.", paths(&done.differences)),
-            )
+            let message = format!("The object differs from the spec in {}.", paths(&done.differences));
+            State::new(false, Reason::DriftDetected, message)
         };
         self.condition(conditions::SYNCED, Some(&synced));
         self.condition(conditions::RECONCILING, None);
@@ -117,6 +111,12 @@ impl Pass<'_> {
             _ => "unchanged",
         };
         (word, done.ask_again.map(|at| (at, Lane::Retry)))
+    }
+
+    /// The status speaks of the resource as it is now.
+    fn answer(&mut self) {
+        self.status.observed_generation = Some(self.object.generation());
+        self.status.last_handled_reconcile_at = self.object.annotation(annotations::RECONCILE_AT).map(str::to_owned);
     }
 
     fn report_paused(&mut self) -> (&'static str, Option<(Instant, Lane)>) {
@@ -145,7 +145,7 @@ impl Pass<'_> {
             Judgement::Waiting | Judgement::OutOfTouch => false,
         };
         let unready = State::new(false, halt.reason, halt.message.clone());
-        self.status.observed_generation = Some(self.object.generation());
+        self.answer();
         self.condition(conditions::READY, Some(&unready));
         let synced = if halt.judgement == Judgement::OutOfTouch { Tri::Unknown } else { Tri::False };
         self.condition(conditions::SYNCED, Some(&State { holds: synced, ..unready.clone() }));
@@ -279,12 +279,25 @@ pub fn value(status: &Status) -> Value {
     serde_json::to_value(status).unwrap_or_default()
 }
 
-/// Whether drift is to be looked at again: it is not what the status says already.
+/// Whether the status says all there is to say: in sync, or different in a way that is to stay.
 #[must_use]
-pub fn is_news(status: &Status, differences: &[Difference], drift: Drift) -> bool {
+pub fn is_settled(status: &Status, leaves: bool) -> bool {
+    let Some(synced) = status.condition(conditions::SYNCED) else { return false };
+    match synced.status.as_str() {
+        "True" => true,
+        "False" => {
+            synced.reason == Reason::Updating.as_str() || (leaves && synced.reason == Reason::DriftDetected.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// Whether what a sweep saw is to be looked at: it is not what the status says already. `leaves`: differences are only reported.
+#[must_use]
+pub fn is_news(status: &Status, differences: &[Difference], leaves: bool) -> bool {
     let items: Vec<_> = differences.iter().map(Difference::item).collect();
     let synced = status.is_true(conditions::SYNCED);
-    if items.is_empty() { !synced } else { items != status.drift || (synced && drift == Drift::Report) }
+    if items.is_empty() { !synced } else { synced || items != status.drift || !is_settled(status, leaves) }
 }
 
 #[cfg(test)]

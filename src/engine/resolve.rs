@@ -141,7 +141,7 @@ impl Engine {
         endpoint: Endpoint,
         desired: Desired,
     ) -> Result<Resolved, Wait> {
-        let known = self.connection(key, &connection)?;
+        let known = self.connection(key, &connection, object.is_deleting())?;
         let Endpoint::Collection { path: collection } = endpoint;
         let writes = common.lifecycle.mode == Mode::Manage && known.common.mode == Mode::Manage;
         let may_adopt = connection.namespace == key.namespace || known.common.allow_adoption;
@@ -155,7 +155,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Wait`] where it is not there, not permitted or not ready.
-    fn connection(&self, key: &Key, connection: &Key) -> Result<Known, Wait> {
+    fn connection(&self, key: &Key, connection: &Key, for_deletion: bool) -> Result<Known, Wait> {
         let label = connection.to_string();
         let Some(object) = self.cache.get(connection) else {
             return Err(Wait::new(Reason::ReferenceNotFound, format!("{label} does not exist yet")));
@@ -174,7 +174,7 @@ impl Engine {
                 format!("{label} is not ready yet: its status says why"),
             ));
         };
-        known.usable(&label)?;
+        known.usable(&label, for_deletion)?;
         Ok(known)
     }
 }

@@ -140,6 +140,11 @@ impl From<Wait> for Stop {
     fn from(wait: Wait) -> Self {
         match wait.reason {
             Reason::InvalidSpec => Self::hopeless(wait.reason, wait.message),
+            // What was true of the object may still be true.
+            Reason::ConnectionNotReady => {
+                let (reason, message) = (wait.reason, wait.message);
+                Self::Halt(Halt { reason, message, judgement: Judgement::OutOfTouch, again: Again::OnWake })
+            }
             reason => Self::wait(reason, wait.message),
         }
     }

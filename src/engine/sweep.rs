@@ -16,14 +16,16 @@ use super::{
     core::Engine,
     diff::diff,
     key::Key,
-    kind::Ops,
+    kind::{Identity, Ops},
     links::Known,
+    mark,
     queue::{Cause, Lane},
     raw::Raw,
     report::is_news,
+    spec::Drift,
     status::Status,
 };
-use crate::remote::{ApiError, Path};
+use crate::remote::{ApiError, Path, Segment};
 
 struct Owned {
     key: Key,
@@ -53,6 +55,9 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
         };
         let by_id: HashMap<&str, &Value> =
             items.iter().filter_map(|item| Some((known.link.api().id(item)?, item))).collect();
+        if owned.iter().any(|one| one.ops.identity() == Identity::Mark) {
+            note_duplicates(engine, &collection, &owned, &by_id);
+        }
         let item = |one: &Owned| by_id.get(one.status.id.as_deref().unwrap_or_default()).copied();
         let differing: Vec<Owned> =
             owned.into_iter().filter(|one| is_to_be_looked_at(engine, one, item(one))).collect();
@@ -66,6 +71,19 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
         }
     });
     requests
+}
+
+/// Objects that carry the mark of a resource and are not its own slipped through; their resource removes them.
+fn note_duplicates(engine: &Engine, collection: &Path, owned: &[Owned], by_id: &HashMap<&str, &Value>) {
+    let by_uid: HashMap<&str, &Owned> = owned.iter().map(|one| (one.object.uid(), one)).collect();
+    for (id, item) in by_id {
+        let Some(one) = mark::uid(item, &engine.owner).and_then(|uid| by_uid.get(uid)) else { continue };
+        let Ok(segment) = Segment::new(id) else { continue };
+        if one.status.id.as_deref() != Some(*id) {
+            engine.remember(one.object.uid(), |memory| memory.duplicates.push(collection.child(&segment)));
+            engine.queue.push(&one.key, Lane::Sweep, Cause::Look);
+        }
+    }
 }
 
 fn wake(engine: &Engine, owned: &[Owned]) {
@@ -98,5 +116,6 @@ fn is_to_be_looked_at(engine: &Engine, owned: &Owned, item: Option<&Value>) -> b
     let parts = engine.parts(owned.ops, &owned.key, &owned.object, &owned.path, &resolved.connection_name());
     let has_parts = parts.is_ok_and(|parts| !parts.is_empty());
     let differences = diff(&resolved.desired.body, item);
-    has_parts || is_news(&owned.status, &differences, resolved.common.lifecycle.drift)
+    let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
+    has_parts || is_news(&owned.status, &differences, leaves)
 }

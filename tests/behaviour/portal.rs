@@ -29,8 +29,12 @@ async fn at_rest_and_after_a_restart_nothing_is_written() {
     world.assert_silence(Duration::from_millis(3500)).await;
     assert!(world.calls("list-portals") >= 2, "nobody looked");
     world.stop().await;
+    world.flush_audit().await;
+    world.sandbox.reset_exchanges();
+    let before = world.kubernetes_writes().len();
     world.start();
-    world.assert_silence(Duration::from_millis(3500)).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    world.assert_nothing_written_since(before).await;
     assert!(world.calls("list-portals") >= 2, "nobody looked after the restart");
     world.end().await;
 }

@@ -405,15 +405,24 @@ impl World {
 
     /// Watches for a time, and asserts that nothing was written on either side.
     pub(crate) async fn assert_silence(&self, time: Duration) {
-        // The audit log is written in batches of up to a few hundred milliseconds.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        self.flush_audit().await;
         self.sandbox.reset_exchanges();
         let before = self.kubernetes_writes().len();
         tokio::time::sleep(time).await;
+        self.assert_nothing_written_since(before).await;
+    }
+
+    /// Asserts that nothing was written to the API since its record was reset, nor to Kubernetes since it had seen this many writes.
+    pub(crate) async fn assert_nothing_written_since(&self, before: usize) {
         assert_eq!(self.remote_writes(), Vec::<String>::new(), "writes to the API at rest");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        self.flush_audit().await;
         let after = self.kubernetes_writes();
         assert_eq!(after[before..], [] as [String; 0], "writes to Kubernetes at rest");
+    }
+
+    /// The audit log is written in batches; what has happened stands in it after this.
+    pub(crate) async fn flush_audit(&self) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 
     /// Runs kubectl in the world's namespace, as a user would.
