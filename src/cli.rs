@@ -4,7 +4,7 @@ use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    engine::{Operator, Settings, SystemClock, mark},
+    engine::{Operator, Settings, SystemClock, kubernetes::configure, mark},
     kinds, manifests,
     remote::{AllowList, ReqwestFactory},
     serve,
@@ -109,12 +109,11 @@ async fn run_operator(run: Run) -> Result<(), String> {
     // kube and reqwest both use the process-wide provider; installing it twice is the only way this fails.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let allow = AllowList::new(&run.allow_host).map_err(|e| format!("--allow-host: {e}"))?;
-    let mut config = kube::Config::infer()
+    let config = kube::Config::infer()
         .await
         .map_err(|e| format!("no way to a Kubernetes cluster: {e}; set KUBECONFIG, or run in a cluster"))?;
-    // kube's own retry of writes turns one that was committed into a 409.
-    config.default_retry = false;
-    let client = kube::Client::try_from(config).map_err(|e| format!("no Kubernetes client can be made: {e}"))?;
+    let client =
+        kube::Client::try_from(configure(config)).map_err(|e| format!("no Kubernetes client can be made: {e}"))?;
     let settings = Settings {
         namespace: run.namespace,
         watch_namespaces: run.watch_namespace,

@@ -17,6 +17,16 @@ use super::{key::Info, raw::Raw, spec::FINALIZER};
 /// Who Portico is in `managedFields`.
 pub const FIELD_MANAGER: &str = "portico";
 
+/// A client as Portico needs it: it says who it is, and never repeats a write by itself (kube's own retry turns a write that was
+/// committed into a 409).
+#[must_use]
+pub fn configure(mut config: kube::Config) -> kube::Config {
+    config.default_retry = false;
+    let agent = http::HeaderValue::from_static(concat!("portico/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((http::header::USER_AGENT, agent));
+    config
+}
+
 /// Why a request to the API server brought nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum KubeError {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     diff::Difference,
-    kind::{Entries, Lookup, Part, Row},
+    part::{Catalogue, Entries, Lookup, Part, Row},
     pass::{Done, Pass},
     resolve::Resolved,
     spec::Drift,
@@ -186,7 +186,8 @@ impl Pass<'_> {
 
     /// A refusal of an entry; where it names a field that the API has a catalogue of, with what exists.
     async fn explain(&mut self, link: &Link, entries: &Entries, error: ApiError) -> Stop {
-        let names_it = |c: &&super::kind::Catalogue| matches!(&error, ApiError::Refused(r) if r.fields.iter().any(|f| f.field == c.field));
+        let names_it =
+            |c: &&Catalogue| matches!(&error, ApiError::Refused(r) if r.fields.iter().any(|f| f.field == c.field));
         let Some(catalogue) = entries.catalogue.as_ref().filter(names_it) else { return Self::stop(link, error) };
         let names = match self.send(link, Call::new(Method::GET, &catalogue.path)).await {
             Ok(Some(answer)) => (catalogue.names)(&answer),

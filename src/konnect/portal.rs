@@ -9,7 +9,8 @@ use super::KonnectConnection;
 use crate::{
     engine::{
         context::Cx,
-        kind::{Desired, Endpoint, Identity, Kind, Progress, Wait},
+        kind::{Desired, Endpoint, Identity, Kind, Wait},
+        part::Progress,
         spec::{AllowedNamespaces, ConnectionRef, Lifecycle},
         status::Status,
     },

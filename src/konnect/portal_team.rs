@@ -7,7 +7,8 @@ use super::{KonnectConnection, Portal};
 use crate::{
     engine::{
         context::Cx,
-        kind::{Catalogue, Desired, Endpoint, Entries, Identity, Kind, Lookup, Part, Row, Wait},
+        kind::{Desired, Endpoint, Identity, Kind, Wait},
+        part::{Catalogue, Entries, Lookup, Part, Row},
         spec::{ConnectionRef, Lifecycle, Ref},
         status::Status,
     },

@@ -13,6 +13,8 @@ use crate::error::{Context, Error};
 pub struct Request {
     /// Who asked, such as `system:serviceaccount:portico-system:portico`; empty if the credentials were refused.
     pub user: String,
+    /// What the client calls itself, such as `portico/0.1.0`; empty if it does not say.
+    pub user_agent: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`; another HTTP method in
     /// lower case where no resource was asked for.
     pub verb: String,
@@ -41,6 +43,8 @@ struct Event {
     id: String,
     stage: String,
     verb: String,
+    #[serde(default)]
+    user_agent: String,
     #[serde(default)]
     user: User,
     #[serde(default)]
@@ -98,6 +102,7 @@ impl From<Event> for Request {
     fn from(event: Event) -> Self {
         Self {
             user: event.user.username,
+            user_agent: event.user_agent,
             verb: event.verb,
             group: event.object_ref.api_group,
             resource: event.object_ref.resource,

@@ -24,6 +24,7 @@ enum Action {
 /// One kind under test: how its objects are made, and how they look at the API.
 #[derive(Clone, Copy)]
 enum Kind {
+    Connection,
     Portal,
     Team,
 }
@@ -31,13 +32,17 @@ enum Kind {
 impl Kind {
     fn name(self) -> &'static str {
         match self {
+            Self::Connection => "KonnectConnection",
             Self::Portal => "Portal",
             Self::Team => "PortalTeam",
         }
     }
 
-    fn spec(self, product: &str, adopt: bool) -> Value {
+    fn spec(self, world: &World, product: &str, adopt: bool) -> Value {
         let mut spec = match self {
+            Self::Connection => {
+                json!({"url": world.server.url(), "tokenSecretRef": {"name": "konnect"}, "resyncInterval": "1h"})
+            }
             Self::Portal => json!({"connectionRef": {"name": "acme"}, "description": "first", "labels": {"team": "a"}}),
             Self::Team => json!({
                 "portalRef": {"name": "home"},
@@ -52,9 +57,18 @@ impl Kind {
         spec
     }
 
-    /// All objects of this name.
+    /// What an update changes.
+    fn change(self) -> Value {
+        match self {
+            Self::Connection => json!({"requestTimeout": "2s"}),
+            Self::Portal | Self::Team => json!({"description": "second"}),
+        }
+    }
+
+    /// All objects of this name. A connection has none.
     fn objects(self, world: &World, name: &str) -> Vec<Value> {
         match self {
+            Self::Connection => Vec::new(),
             Self::Portal => world.named(name),
             Self::Team => {
                 let teams = world.only("home")["teams"].as_array().cloned().unwrap_or_default();
@@ -65,6 +79,7 @@ impl Kind {
 
     fn plant(self, world: &World, name: &str) -> String {
         match self {
+            Self::Connection => unreachable!("nothing stands for a connection at the API"),
             Self::Portal => {
                 world.sandbox.plant("acme", Plant::Portal(json!({"name": name, "description": "planted"}))).unwrap()
             }
@@ -107,11 +122,15 @@ async fn crash_everywhere(kind: Kind, action: Action) {
                 row = Some(request);
             }
             let Some(request) = row else { break };
-            let end = if action == Action::Delete { "gone" } else { "one object" };
+            let end = match (kind, action) {
+                (_, Action::Delete) => "gone",
+                (Kind::Connection, _) => "Ready",
+                _ => "one object",
+            };
             rows.push(format!("| {} | {action:?} | {side:?} | {request} | {end} | {end} |", kind.name()));
         }
     }
-    assert!(rows.len() >= 3, "only {rows:?} were crashed");
+    assert!(rows.len() >= 2, "only {rows:?} were crashed");
     let table = format!(
         "| kind | action | side | request | crash before | crash after |\n|---|---|---|---|---|---|\n{}\n",
         rows.join("\n")
@@ -134,7 +153,7 @@ async fn crash_once(
     if action == Action::Adopt {
         kind.plant(world, name);
     }
-    let spec = kind.spec(product, action == Action::Adopt);
+    let spec = kind.spec(world, product, action == Action::Adopt);
     if matches!(action, Action::Update | Action::Delete) {
         world.create(kind.name(), name, spec.clone()).await;
         world.synced(kind.name(), name).await;
@@ -142,7 +161,7 @@ async fn crash_once(
     world.wire.arm(side, when, nth);
     match action {
         Action::Create | Action::Adopt => world.create(kind.name(), name, spec).await,
-        Action::Update => world.spec(kind.name(), name, json!({"description": "second"})).await,
+        Action::Update => world.spec(kind.name(), name, kind.change()).await,
         Action::Delete => world.delete(kind.name(), name).await,
     }
     let tripped = tokio::select! {
@@ -172,6 +191,9 @@ async fn settled(world: &World, kind: Kind, action: Action, name: &str) {
     let description = if action == Action::Update { "second" } else { "first" };
     let is = |o: &Value| is_current(o) && ["Ready", "Synced"].iter().all(|c| condition(o, c, "status") == "True");
     world.until(kind.name(), name, "settled", is).await;
+    if let Kind::Connection = kind {
+        return;
+    }
     let arrived = |w: &World| kind.objects(w, name).iter().any(|o| o["description"] == description);
     world.eventually("the description arrives", arrived).await;
 }
@@ -180,6 +202,9 @@ fn check(world: &World, kind: Kind, action: Action, name: &str) {
     let objects = kind.objects(world, name);
     if action == Action::Delete {
         assert_eq!(objects, Vec::<Value>::new(), "the object is still there");
+        return;
+    }
+    if let Kind::Connection = kind {
         return;
     }
     assert_eq!(objects.len(), 1, "{objects:#?}");
@@ -202,6 +227,8 @@ macro_rules! crashes {
 }
 
 crashes! {
+    a_connection_is_made_wherever_portico_crashes: Connection Create;
+    a_connection_is_updated_wherever_portico_crashes: Connection Update;
     a_portal_is_created_once_wherever_portico_crashes: Portal Create;
     a_portal_is_updated_wherever_portico_crashes: Portal Update;
     a_portal_is_adopted_once_wherever_portico_crashes: Portal Adopt;

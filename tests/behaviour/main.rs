@@ -7,3 +7,6 @@ mod crash;
 mod portal;
 mod tripwire;
 mod world;
+mod world_change;
+mod world_end;
+mod world_look;

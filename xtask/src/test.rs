@@ -1,6 +1,10 @@
 //! `cargo xtask test`: all that a change must pass, in the order in which failures are cheapest.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use crate::{
     Outcome, deny, generate,
@@ -90,5 +94,23 @@ fn control_plane() -> Outcome {
 }
 
 fn tests() -> Outcome {
-    run_program(cargo().args(["test", "--workspace", "--locked"]))
+    let tables = Path::new("target/tmp");
+    for old in crash_tables(tables) {
+        fs::remove_file(old)?;
+    }
+    run_program(cargo().args(["test", "--workspace", "--locked"]))?;
+    // A passing test prints nothing; these tables are worth a look.
+    for table in crash_tables(tables) {
+        println!("{}", fs::read_to_string(table)?);
+    }
+    Ok(())
+}
+
+/// What the crash tests wrote: each request of each action, and what a crash before and after it led to.
+fn crash_tables(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_table = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("crash-"));
+    let mut tables: Vec<PathBuf> = files.filter(is_table).collect();
+    tables.sort();
+    tables
 }
