@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     core::Engine,
+    events::transition,
     key::{Key, Target},
     kind::{ConnectionOps, Wait},
     kubernetes::{KubeError, Precondition},
@@ -243,18 +244,11 @@ impl<'e> ConnectionPass<'e> {
             Err(Stop::Kube(KubeError::Gone)) => None,
             Err(_) => Some((Instant::now() + self.engine.jitter(Duration::from_millis(500)), Lane::Retry)),
         };
-        self.announce(&before);
+        if let Some((warning, reason, note)) = transition(&before, &self.status).filter(|_| !self.object.is_deleting())
+        {
+            self.engine.events.publish(self.ops.info(), &self.object, warning, reason, &note);
+        }
         Outcome { word, requests: self.requests, later }
-    }
-
-    fn announce(&self, before: &Status) {
-        let Some(now) = self.status.condition(conditions::READY).filter(|_| !self.object.is_deleting()) else { return };
-        if before.condition(conditions::READY).is_some_and(|old| old.status == now.status && old.reason == now.reason) {
-            return;
-        }
-        if let Some(reason) = Reason::ALL.into_iter().find(|r| r.as_str() == now.reason) {
-            self.engine.events.publish(self.ops.info(), &self.object, now.status != "True", reason, &now.message);
-        }
     }
 
     pub(super) fn take(&mut self, answer: Result<Raw, KubeError>) -> Result<(), Stop> {

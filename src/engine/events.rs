@@ -8,12 +8,28 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use super::{key::Info, raw::Raw, reason::Reason};
+use super::{
+    key::Info,
+    raw::Raw,
+    reason::Reason,
+    status::{Status, conditions},
+};
 
 /// The API server refuses longer notes.
 const LONGEST_NOTE: usize = 1000;
 /// More than this many waiting events are dropped: they are a courtesy.
 const MOST_WAITING: usize = 1024;
+
+/// What there is to tell about a change of `Ready` or of its reason: whether it is a warning, the reason and the note.
+#[must_use]
+pub fn transition(before: &Status, after: &Status) -> Option<(bool, Reason, String)> {
+    let now = after.condition(conditions::READY)?;
+    if before.condition(conditions::READY).is_some_and(|old| old.status == now.status && old.reason == now.reason) {
+        return None;
+    }
+    let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == now.reason)?;
+    Some((now.status != "True" && !reason.is_waiting(), reason, now.message.clone()))
+}
 
 /// Where events are handed in.
 #[derive(Clone)]

@@ -19,6 +19,29 @@ macro_rules! reasons {
     };
 }
 
+impl Reason {
+    /// Whether it says that something else has to happen first: that is not an error (law 10).
+    #[must_use]
+    pub fn is_waiting(self) -> bool {
+        use Reason::{
+            ConnectionNotReady, Creating, Deleting, Paused, RateLimited, ReferenceNotFound, ReferenceNotReady,
+            SecretNotFound, Updating,
+        };
+        matches!(
+            self,
+            ConnectionNotReady
+                | Creating
+                | Deleting
+                | Paused
+                | RateLimited
+                | ReferenceNotFound
+                | ReferenceNotReady
+                | SecretNotFound
+                | Updating
+        )
+    }
+}
+
 reasons! {
     /// The object exists and equals the spec.
     Available,

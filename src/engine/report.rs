@@ -8,6 +8,7 @@ use super::{
     core::Memory,
     delete::Ended,
     diff::Difference,
+    events::transition,
     key::Target,
     kubernetes::{KubeError, Precondition},
     links::Known,
@@ -207,27 +208,13 @@ impl Pass<'_> {
                 error => self.report_kube(&error),
             };
         }
-        self.announce(before).await;
+        if let Some((warning, reason, note)) = transition(before, &self.status) {
+            self.event(warning, reason, &note).await;
+        }
         if before.id != self.status.id || before.is_true(conditions::READY) != self.status.is_true(conditions::READY) {
             self.engine.wake_dependents(&Target::Resource(self.key.clone()));
         }
         self.outcome(word, later)
-    }
-
-    /// An event for every change of `Ready` and of its reason.
-    async fn announce(&mut self, before: &Status) {
-        let Some(now) = self.status.condition(conditions::READY).cloned() else { return };
-        let same =
-            before.condition(conditions::READY).is_some_and(|old| old.status == now.status && old.reason == now.reason);
-        if same {
-            return;
-        }
-        let reason = Self::reason_of(&now.reason);
-        self.event(now.status != "True", reason, &now.message).await;
-    }
-
-    fn reason_of(word: &str) -> Reason {
-        Reason::ALL.into_iter().find(|r| r.as_str() == word).unwrap_or(Reason::Updating)
     }
 
     /// Hands in an event, except in a namespace that is going: nothing can be created there.
