@@ -75,9 +75,9 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
 
 /// Objects that carry the mark of a resource and are not its own slipped through; their resource removes them.
 fn note_duplicates(engine: &Engine, collection: &Path, owned: &[Owned], by_id: &HashMap<&str, &Value>) {
-    let by_uid: HashMap<&str, &Owned> = owned.iter().map(|one| (one.object.uid(), one)).collect();
+    let owners: HashMap<&str, &Owned> = owned.iter().map(|one| (one.object.uid(), one)).collect();
     for (id, item) in by_id {
-        let Some(one) = mark::uid(item, &engine.owner).and_then(|uid| by_uid.get(uid)) else { continue };
+        let Some(one) = mark::uid(item, &engine.owner).and_then(|uid| owners.get(uid)) else { continue };
         let Ok(segment) = Segment::new(id) else { continue };
         if one.status.id.as_deref() != Some(*id) {
             engine.remember(one.object.uid(), |memory| memory.duplicates.push(collection.child(&segment)));

@@ -68,7 +68,7 @@ impl World {
         self.stranger_makes(Plant::ApiProduct { name: "payments".into() })
     }
 
-    /// A spec with all that a team can have, and what it needs at the API: a product, two developers, an identity provider.
+    /// A spec with all that a team can have; what that needs at the API (a product, two developers, an identity provider) is made.
     pub(crate) fn everything(&self, portal: &str) -> Value {
         let product = self.product();
         self.sign_up(portal, "ann@example.com");
