@@ -66,17 +66,21 @@ impl<'e> ConnectionPass<'e> {
         let usable = |known: &Option<Known>| {
             known.as_ref().is_some_and(|k| k.trouble.is_none() && k.verified && k.link.gate().is_shut().is_none())
         };
-        let changed = usable(&before) != usable(&after)
-            || before.map(|k| k.fingerprint) != after.as_ref().map(|k| k.fingerprint.clone());
+        let built = |known: &Option<Known>| known.as_ref().map(|k| (k.fingerprint.clone(), k.generation));
+        let changed = usable(&before) != usable(&after) || built(&before) != built(&after);
         let (engine, key) = (self.engine, self.key);
         let mut outcome = self.finish(word, later).await;
-        if changed || matches!(&result, Ok(true)) {
+        if built(&before) != built(&after) {
             engine.wake_dependents(&Target::Resource(key.clone()));
+        } else if changed || matches!(&result, Ok(true)) {
+            // Those who wait for the connection go on; those who wait after a failure of their own keep waiting.
+            engine.nudge_dependents(&Target::Resource(key.clone()));
         }
-        if let Some(known) =
-            after.filter(|known| result.is_ok() && known.swept.is_none_or(|at| at.elapsed() >= known.common.resync()))
-        {
+        if let Some(known) = after.filter(|known| {
+            result.is_ok() && known.swept.is_none_or(|at| at.elapsed() >= known.common.resync())
+        }) {
             outcome.requests += sweep(engine, key, &known).await;
+            outcome.later = Some((Instant::now() + engine.jitter(known.common.resync()), Lane::Sweep));
         }
         outcome
     }
@@ -181,6 +185,12 @@ impl<'e> ConnectionPass<'e> {
             }
             Err(Stop::Halt(halt)) => {
                 self.note_silence();
+                let untried = |known: &mut Known| {
+                    if let (Some(trouble), false) = (&mut known.trouble, known.verified) {
+                        trouble.message.clone_from(&halt.message);
+                    }
+                };
+                self.engine.links.change(self.key, untried);
                 let unready = State::new(false, halt.reason, halt.message.clone());
                 self.condition(conditions::READY, Some(&unready));
                 self.condition(conditions::SYNCED, Some(&unready));

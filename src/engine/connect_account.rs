@@ -26,9 +26,14 @@ impl ConnectionPass<'_> {
                 Err(error) => return Err(Stop::from_api(error, known.link.gate().is_shut().map(|(shut, _)| shut))),
             }
         }
-        let all: Vec<&Path> = recorded.iter().collect();
-        let token = absence::token(&all);
-        if recorded.is_empty() || self.object.annotation(annotations::CONFIRM_ABSENCE) == Some(&token) {
+        let everything: Vec<Path> = self.engine.recorded(self.key).into_iter().map(|(_, p)| p).collect();
+        let token = absence::token(&everything.iter().collect::<Vec<_>>());
+        if recorded.is_empty() {
+            return Ok(());
+        }
+        if self.object.annotation(annotations::CONFIRM_ABSENCE) == Some(&token) {
+            self.engine.links.change(self.key, |known| known.confirmed.extend(everything.iter().cloned()));
+            self.status.extra.remove("absence");
             return Ok(());
         }
         self.status.extra.insert(

@@ -31,9 +31,10 @@ impl ConnectionPass<'_> {
         let credential = self.credential(&mut edges).await;
         self.engine.edges.set(self.key, edges);
         let (ca, credential) = (ca?, credential?);
-        let fingerprint = fingerprint(self.object.generation(), &credential, ca.as_deref());
+        let fingerprint = fingerprint(&credential, ca.as_deref());
+        let generation = self.object.generation();
         let old = self.engine.links.get(self.key);
-        if old.as_ref().is_some_and(|known| known.fingerprint == fingerprint) {
+        if old.as_ref().is_some_and(|known| known.fingerprint == fingerprint && known.generation == generation) {
             return Ok(());
         }
         let rate = Rate {
@@ -63,18 +64,25 @@ impl ConnectionPass<'_> {
             metrics: self.engine.metrics.clone(),
             on_shut: Box::new(move || queue.push(&key, Lane::Retry, Cause::Look)),
         });
-        let fresh = Known {
-            link: Arc::new(link),
-            common: common.clone(),
-            fingerprint,
-            trouble: Some(Wait::new(Reason::ConnectionNotReady, "it has not been tried yet")),
-            verified: false,
-            deleting: false,
-            answered: None,
-            swept: old.as_ref().and_then(|k| k.swept),
-            out_of_touch: old.as_ref().is_some_and(|k| k.out_of_touch),
-            missing: old.as_ref().map(|k| k.missing.clone()).unwrap_or_default(),
-            confirmed: old.map(|k| k.confirmed).unwrap_or_default(),
+        let link = Arc::new(link);
+        let untried = Wait::new(Reason::ConnectionNotReady, "it has not been tried yet");
+        let fresh = match old {
+            // Only settings changed: what is known of the credential still holds.
+            Some(old) if old.fingerprint == fingerprint => Known { link, common: common.clone(), generation, ..old },
+            old => Known {
+                link,
+                common: common.clone(),
+                generation,
+                fingerprint,
+                trouble: Some(untried),
+                verified: false,
+                deleting: false,
+                answered: None,
+                swept: None,
+                out_of_touch: old.as_ref().is_some_and(|k| k.out_of_touch),
+                missing: old.as_ref().map(|k| k.missing.clone()).unwrap_or_default(),
+                confirmed: old.map(|k| k.confirmed).unwrap_or_default(),
+            },
         };
         self.engine.links.put(self.key, fresh);
         Ok(())
@@ -125,9 +133,8 @@ impl ConnectionPass<'_> {
 }
 
 /// Changes with the credential, without holding it.
-fn fingerprint(generation: i64, credential: &SecretString, ca: Option<&[u8]>) -> String {
+fn fingerprint(credential: &SecretString, ca: Option<&[u8]>) -> String {
     let mut hash = Sha256::new();
-    hash.update(generation.to_be_bytes());
     hash.update(credential.expose_secret().as_bytes());
     hash.update([0]);
     hash.update(ca.unwrap_or_default());

@@ -49,10 +49,12 @@ impl ConnectionPass<'_> {
             };
         }
         if let Some(known) = self.engine.links.get(self.key)
-            && known.link.gate().is_shut().is_some()
+            && (!known.verified || known.link.gate().is_shut().is_some())
             && self.probe(&known).await.is_ok()
+            && self.check_account(&known).await.is_ok()
         {
             known.link.gate().open();
+            self.engine.links.change(self.key, |known| known.verified = true);
             self.engine.wake_dependents(&Target::Resource(self.key.clone()));
         }
         let shown = users.iter().take(5).cloned().collect::<Vec<_>>().join(", ");

@@ -143,6 +143,13 @@ impl Engine {
         }
     }
 
+    /// Wakes everyone who depends on something, except those who wait after a failure of their own.
+    pub fn nudge_dependents(&self, target: &Target) {
+        for key in self.edges.dependents(target) {
+            self.queue.push(&key, Lane::Sweep, Cause::Start);
+        }
+    }
+
     /// Up to a quarter more, so that what failed together does not come back together.
     #[must_use]
     pub fn jitter(&self, wait: Duration) -> Duration {

@@ -13,8 +13,8 @@ use super::{
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
-    status::{Intent, State, conditions},
-    stop::Stop,
+    status::{Intent, State, Tri, conditions},
+    stop::{Again, Halt, Judgement, Stop},
 };
 use crate::remote::{ApiError, Call, Path, Segment};
 
@@ -26,9 +26,11 @@ impl Pass<'_> {
     pub async fn create(&mut self, resolved: &Resolved) -> Result<Value, Stop> {
         let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
         if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
-            let message = "an earlier create may still take effect; looking for its result after the wait";
-            return Err(Stop::wait_until(Reason::Creating, message, until));
+            return Err(self.still_waiting(until));
         }
+        // A spec whose parts cannot be computed is refused before anything is made.
+        let anywhere = resolved.collection.then("new");
+        self.engine.parts(self.ops, self.key, &self.object, &anywhere, &resolved.connection_name())?;
         self.hold().await?;
         let link = resolved.link().clone();
         let body = fresh_body(&resolved.desired.body);
@@ -84,18 +86,32 @@ impl Pass<'_> {
             key: resolved.natural_key.clone(),
             digest: digest(&fields, &Value::Object(body.clone())),
             fields,
-            seen: Vec::new(),
         });
-        let creating = State::new(false, Reason::Creating, "the object is being created");
-        self.status.observed_generation = Some(self.object.generation());
-        self.condition(conditions::READY, Some(&creating));
-        self.condition(conditions::SYNCED, Some(&creating));
-        self.condition(
-            conditions::RECONCILING,
-            Some(&State::new(true, Reason::Creating, "the object is being created")),
-        );
-        self.condition(conditions::STALLED, None);
+        // What the last try said stands until there is something better to say.
+        if self.failure().is_none() {
+            let creating = State::new(false, Reason::Creating, "The object is being created.");
+            self.status.observed_generation = Some(self.object.generation());
+            self.condition(conditions::READY, Some(&creating));
+            self.condition(conditions::SYNCED, Some(&creating));
+            self.condition(conditions::RECONCILING, Some(&State { holds: Tri::True, ..creating }));
+            self.condition(conditions::STALLED, None);
+        }
         self.write_status(Precondition::Version).await
+    }
+
+    /// Why the last try at this generation failed, if it did.
+    fn failure(&self) -> Option<(Reason, String)> {
+        let ready = self.status.condition(conditions::READY)?;
+        let of_this_generation = ready.observed_generation == Some(self.object.generation());
+        let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == ready.reason)?;
+        (of_this_generation && ready.status == "False" && !reason.is_waiting()).then(|| (reason, ready.message.clone()))
+    }
+
+    /// An earlier create may still take effect unseen: nothing is known that the status does not say.
+    fn still_waiting(&self, until: Instant) -> Stop {
+        let waits = "an earlier create may still take effect; looking for its result after the wait";
+        let (reason, message) = self.failure().unwrap_or_else(|| (Reason::Creating, waits.to_owned()));
+        Stop::Halt(Halt { reason, message, judgement: Judgement::OutOfTouch, again: Again::At(until) })
     }
 
     /// Settles an open create of an earlier pass: once it can no longer take effect unseen, looks for what it made.
@@ -124,11 +140,7 @@ impl Pass<'_> {
         let link = resolved.link().clone();
         let due = first_sight + link.deadline() + self.engine.settings.consistency;
         if now < due {
-            return Err(Stop::wait_until(
-                Reason::Creating,
-                "an earlier create may still take effect; looking for its result after the wait",
-                due,
-            ));
+            return Err(self.still_waiting(due));
         }
         let filter = link.api().equals_query("name", &intent.key);
         let items = match link.list(&collection, Some(&filter), &mut self.requests).await {
@@ -138,9 +150,7 @@ impl Pass<'_> {
         };
         let is_ours = |item: &&Value| {
             let id = link.api().id(item).unwrap_or_default();
-            !intent.seen.iter().any(|seen| seen == id)
-                && digest(&intent.fields, item) == intent.digest
-                && self.recorder_of(id).is_none()
+            digest(&intent.fields, item) == intent.digest && self.recorder_of(id).is_none()
         };
         let found: Vec<&Value> = items.iter().filter(is_ours).collect();
         match found.as_slice() {

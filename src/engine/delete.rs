@@ -4,11 +4,11 @@ use tokio::time::Instant;
 
 use super::{
     cache::AnyKind,
-    identify::Read,
     key::{Key, Target},
     kind::Identity,
     links::Known,
     mark::{self, Mark},
+    observe::Read,
     pass::Pass,
     reason::Reason,
     resolve::parse_connection,
@@ -83,7 +83,7 @@ impl Pass<'_> {
         let known = self.connection_of(&recipe.connection, &recipe.account)?;
         if self.ops.identity() == Identity::Mark {
             // Another owner's mark overrides the record (law 2).
-            match self.read(known.link.clone().as_ref(), &path).await? {
+            match self.read(known.link.clone().as_ref(), &path).await.map_err(hint)? {
                 Read::Found(object) => {
                     if let Mark::Foreign(_) = mark::read(&object, &self.engine.owner, self.key) {
                         return Ok(Ended::Released("it belongs to another Portico installation by now"));
@@ -126,7 +126,7 @@ impl Pass<'_> {
             .iter()
             .filter(|item| super::create::digest(&intent.fields, item) == intent.digest)
             .filter_map(|item| api.id(item).map(str::to_owned))
-            .filter(|id| !intent.seen.contains(id) && self.recorder_of(id).is_none())
+            .filter(|id| self.recorder_of(id).is_none())
             .collect();
         match ids.as_slice() {
             [] => Ok(Ended::Deleted),
@@ -153,6 +153,9 @@ impl Pass<'_> {
             }
             Err(stop) => return Err(stop),
         };
+        if resolved.known.common.mode == Mode::Observe {
+            return Err(blocked(format!("{} only observes; set its spec.mode to Manage", resolved.connection)));
+        }
         let link = resolved.link().clone();
         let items = link
             .list(&resolved.collection, None, &mut self.requests)
@@ -223,22 +226,18 @@ impl Pass<'_> {
         if let Some(wait) = known.trouble.as_ref().filter(|w| w.reason == Reason::AccountChanged) {
             return Err(blocked(format!("{key}: {}", wait.message)));
         }
+        if !known.verified {
+            // Another account's 404 would be taken for a deletion.
+            let message = format!("{key} has not been tried yet with its present credential{ORPHAN_HINT}");
+            let (reason, judgement, again) = (Reason::DeletionBlocked, Judgement::Waiting, Again::Backoff(None));
+            return Err(Stop::Halt(Halt { reason, message, judgement, again }));
+        }
         Ok(known)
     }
 
     /// Why the API did not delete.
     fn blocked_by(known: &Known, error: ApiError) -> Stop {
-        match Self::stop(&known.link, error) {
-            Stop::Halt(halt) => {
-                let message = format!("{}{ORPHAN_HINT}", halt.message);
-                let again = match halt.judgement {
-                    Judgement::Refused | Judgement::Hopeless => Again::Backoff(None),
-                    _ => halt.again,
-                };
-                Stop::Halt(Halt { reason: Reason::DeletionBlocked, message, judgement: Judgement::Waiting, again })
-            }
-            stop => stop,
-        }
+        hint(Self::stop(&known.link, error))
     }
 
     /// Wakes whoever waited for this resource to be gone.
@@ -254,6 +253,13 @@ impl Pass<'_> {
             self.engine.queue.push(&key, super::queue::Lane::Deletion, super::queue::Cause::Look);
         }
     }
+}
+
+/// What is in the way of a deletion, with the way out.
+fn hint(stop: Stop) -> Stop {
+    let Stop::Halt(halt) = stop else { return stop };
+    let message = format!("{}{ORPHAN_HINT}", halt.message);
+    Stop::Halt(Halt { reason: Reason::DeletionBlocked, message, judgement: Judgement::Waiting, again: halt.again })
 }
 
 const ORPHAN_HINT: &str =

@@ -1,21 +1,19 @@
 //! Which object is this resource's? By recorded id, by open create, by binding, by mark, and, only if the user says so, by name.
 use http::Method;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{
-    core::Engine,
-    key::Key,
     kind::Identity,
     mark::{self, Mark},
+    observe::{Read, wake_recorder},
     pass::Pass,
-    queue::{Cause, Lane},
     reason::Reason,
     resolve::Resolved,
     spec::{Adoption, Replace},
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Link, Path, Segment};
+use crate::remote::{ApiError, Call, Path, Segment};
 
 /// What an object turned out to be.
 #[derive(Debug, Default)]
@@ -28,17 +26,6 @@ pub struct Identified {
     pub adopted: bool,
 }
 
-/// The answer to "is it there?". A failed read is none of these (law 3).
-#[derive(Debug)]
-pub enum Read {
-    /// It is there.
-    Found(Value),
-    /// It is certainly not there: the API said so, and its parent answers.
-    Absent,
-    /// Its parent is certainly not there.
-    ParentAbsent(Path),
-}
-
 impl Pass<'_> {
     /// Finds the object, without changing anything but duplicates of our own.
     ///
@@ -48,11 +35,15 @@ impl Pass<'_> {
         if let Some(found) = self.by_record(resolved).await? {
             return Ok(found);
         }
-        if let Some(found) = self.settle(resolved).await? {
-            return Ok(found);
-        }
+        // What the user says goes before what can be found out.
         let bound = resolved.common.lifecycle.id.clone();
-        if bound.is_empty() { self.by_lookup(resolved).await } else { self.by_binding(resolved, &bound).await }
+        if !bound.is_empty() {
+            return self.by_binding(resolved, &bound).await;
+        }
+        match self.settle(resolved).await? {
+            Some(found) => Ok(found),
+            None => self.by_lookup(resolved).await,
+        }
     }
 
     async fn by_record(&mut self, resolved: &Resolved) -> Result<Option<Identified>, Stop> {
@@ -79,7 +70,7 @@ impl Pass<'_> {
         let moved = path.collection().as_ref() != Some(&resolved.collection);
         match self.read(resolved.link().clone().as_ref(), &path).await? {
             Read::Found(object) => {
-                self.check_mark(resolved, &object)?;
+                self.check_mark(resolved, &object, true)?;
                 if moved {
                     return self.move_away(resolved, &path).await;
                 }
@@ -97,8 +88,10 @@ impl Pass<'_> {
                 format!("there is no object with the id {} at the API", lifecycle.id),
             )),
             Read::Absent => {
-                self.check_absence(resolved, &path).await?;
-                Ok(Some(Identified { object: None, recorded: true, adopted: false }))
+                // Made again only where nobody has taken its place meanwhile.
+                let items = self.check_absence(resolved, &path).await?;
+                let found = self.from_listing(resolved, &items).await?;
+                Ok(Some(Identified { recorded: true, ..found }))
             }
             Read::ParentAbsent(parent) => {
                 wake_recorder(self.engine, resolved, &parent);
@@ -142,12 +135,12 @@ impl Pass<'_> {
         let path = resolved
             .collection
             .child(&Segment::new(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("lifecycle.id: {e}")))?);
-        if let Some(other) = self.recorder_of(id) {
+        if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
             return Err(Stop::wait(Reason::Conflict, format!("the object {id} belongs to {other}")));
         }
         match self.read(resolved.link().clone().as_ref(), &path).await? {
             Read::Found(object) => {
-                self.check_mark(resolved, &object)?;
+                self.check_mark(resolved, &object, false)?;
                 self.record(resolved, id, &path, !resolved.writes);
                 Ok(Identified { object: Some(object), recorded: true, adopted: resolved.writes })
             }
@@ -171,21 +164,24 @@ impl Pass<'_> {
             Err(ApiError::Absent) => return Err(self.parent_gone(resolved)),
             other => other.map_err(|e| Self::stop(&link, e))?,
         };
-        if marked {
-            let ours = items
-                .iter()
-                .filter(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours)
-                .cloned()
-                .collect();
+        self.from_listing(resolved, &items).await
+    }
+
+    /// What a listing shows of this resource: its mark, or objects of its name.
+    async fn from_listing(&mut self, resolved: &Resolved, items: &[Value]) -> Result<Identified, Stop> {
+        let link = resolved.link().clone();
+        if self.ops.identity() == Identity::Mark {
+            let is_ours = |item: &&Value| mark::read(item, &self.engine.owner, self.key) == Mark::Ours;
+            let ours = items.iter().filter(is_ours).cloned().collect();
             if let Some(found) = self.keep_oldest(resolved, ours).await? {
                 return Ok(found);
             }
         }
         let named: Vec<&Value> = items.iter().filter(|item| item["name"] == resolved.natural_key.as_str()).collect();
         for item in &named {
-            self.check_mark(resolved, item)?;
+            self.check_mark(resolved, item, false)?;
             let id = link.api().id(item).unwrap_or_default();
-            if let Some(other) = self.recorder_of(id) {
+            if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
                 return Err(Stop::wait(Reason::Conflict, format!("the object of this name ({id}) belongs to {other}")));
             }
         }
@@ -227,7 +223,9 @@ impl Pass<'_> {
     /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
     async fn keep_oldest(&mut self, resolved: &Resolved, mut ours: Vec<Value>) -> Result<Option<Identified>, Stop> {
         let link = resolved.link().clone();
-        ours.sort_by(|a, b| a["created_at"].as_str().cmp(&b["created_at"].as_str()));
+        // Fractions of a second come in any length, so texts cannot be compared.
+        let made = |item: &Value| item["created_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+        ours.sort_by_key(made);
         let mut ours = ours.into_iter();
         let Some(kept) = ours.next() else { return Ok(None) };
         let segment = |item: &Value| {
@@ -275,18 +273,18 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whether an object's mark lets this resource have it.
+    /// Whether an object's mark lets this resource have it. What was recorded and is another installation's by now is not fought over.
     ///
     /// # Errors
     /// [`Stop`] for another installation's object, and for one of a live sibling.
-    pub fn check_mark(&self, resolved: &Resolved, object: &Value) -> Result<(), Stop> {
+    pub fn check_mark(&self, resolved: &Resolved, object: &Value, recorded: bool) -> Result<(), Stop> {
         if self.ops.identity() != Identity::Mark || !resolved.writes {
             return Ok(());
         }
         let lifecycle = &resolved.common.lifecycle;
         match mark::read(object, &self.engine.owner, self.key) {
             Mark::None | Mark::Ours => Ok(()),
-            Mark::Foreign(_) if lifecycle.adoption == Adoption::Adopt && !lifecycle.id.is_empty() => Ok(()),
+            Mark::Foreign(_) if !recorded && lifecycle.adoption == Adoption::Adopt && !lifecycle.id.is_empty() => Ok(()),
             Mark::Foreign(other) => {
                 let message = format!(
                     "the object belongs to the Portico installation {other:?}; to take it over, set both spec.lifecycle.adoption: Adopt and spec.lifecycle.id, or run Portico with --owner-id {other}"
@@ -309,78 +307,5 @@ impl Pass<'_> {
             resolved.connection
         );
         Err(Stop::wait(Reason::ReferenceNotPermitted, message))
-    }
-
-    /// Reads an object. A 404 counts as absent only in the API's own shape and while the parent answers.
-    ///
-    /// # Errors
-    /// [`Stop`] where it cannot be known.
-    pub async fn read(&mut self, link: &Link, path: &Path) -> Result<Read, Stop> {
-        match self.send(link, Call::new(Method::GET, path)).await {
-            Ok(Some(object)) => Ok(Read::Found(object)),
-            Ok(None) => Err(Stop::from_api(ApiError::Unavailable(format!("{path} was answered without a body")), None)),
-            Err(ApiError::Absent) => {
-                let Some(parent) = path.parent() else { return Ok(Read::Absent) };
-                match self.send(link, Call::new(Method::GET, &parent)).await {
-                    Ok(_) => Ok(Read::Absent),
-                    Err(ApiError::Absent) => Ok(Read::ParentAbsent(parent)),
-                    Err(error) => Err(Self::stop(link, error)),
-                }
-            }
-            Err(error) => Err(Self::stop(link, error)),
-        }
-    }
-
-    /// A recorded object is gone. Before it is made again: is it the only one?
-    async fn check_absence(&mut self, resolved: &Resolved, path: &Path) -> Result<(), Stop> {
-        let link = resolved.link().clone();
-        let items =
-            link.list(&resolved.collection, None, &mut self.requests).await.map_err(|e| Self::stop(&link, e))?;
-        let there: Vec<Path> = items
-            .iter()
-            .filter_map(|i| Some(resolved.collection.child(&Segment::new(link.api().id(i)?).ok()?)))
-            .collect();
-        let recorded: Vec<Path> = self.engine.recorded(&resolved.connection).into_iter().map(|(_, p)| p).collect();
-        let mut absence = None;
-        self.engine.links.change(&resolved.connection, |known| {
-            known.missing.retain(|p| !there.contains(p));
-            let unseen =
-                recorded.iter().filter(|p| p.collection().as_ref() == Some(&resolved.collection) && !there.contains(p));
-            known.missing.extend(unseen.cloned().chain([path.clone()]));
-            if !known.is_confirmed(path) {
-                absence = known.absence(&recorded);
-            }
-        });
-        let Some(absence) = absence else { return Ok(()) };
-        self.engine.queue.push(&resolved.connection, Lane::Retry, Cause::Look);
-        let message = format!(
-            "{} of {} objects of {} vanished at once, so nothing is made again; if they were meant to go, annotate the connection with portico.dev/confirm-absence={}",
-            absence.missing, absence.recorded, resolved.connection, absence.token
-        );
-        Err(Stop::wait_until(Reason::MassAbsence, message, Instant::now() + self.engine.settings.stalled))
-    }
-
-    /// The collection itself is not there.
-    pub fn parent_gone(&self, resolved: &Resolved) -> Stop {
-        let parent = resolved.collection.collection();
-        if let Some(parent) = &parent {
-            wake_recorder(self.engine, resolved, parent);
-        }
-        let text = parent.map_or_else(String::new, |p| p.to_string());
-        let at = Instant::now() + self.engine.settings.stalled;
-        Stop::wait_until(
-            Reason::ReferenceNotReady,
-            format!("{text} does not exist at the API; waiting for it to be made"),
-            at,
-        )
-    }
-}
-
-/// Tells whoever recorded an object that it may be gone.
-fn wake_recorder(engine: &Engine, resolved: &Resolved, path: &Path) {
-    let recorder: Option<Key> =
-        engine.recorded(&resolved.connection).into_iter().find(|(_, p)| p == path).map(|(k, _)| k);
-    if let Some(key) = recorder {
-        engine.queue.push(&key, Lane::Retry, Cause::Look);
     }
 }

@@ -16,7 +16,9 @@ pub struct Known {
     pub link: Arc<Link>,
     /// What its spec says.
     pub common: ConnectionCommon,
-    /// Changes with the credential, the CA bundle and the spec.
+    /// The generation of the spec that it was built from.
+    pub generation: i64,
+    /// Changes with the credential and the CA bundle.
     pub fingerprint: String,
     /// Why resources cannot use it, if they cannot.
     pub trouble: Option<Wait>,

@@ -28,6 +28,7 @@ pub mod kubernetes;
 pub mod links;
 pub mod mark;
 pub mod metrics;
+pub mod observe;
 pub mod operator;
 pub mod part;
 pub mod parts;

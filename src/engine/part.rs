@@ -36,7 +36,7 @@ pub struct Entries {
 pub struct Lookup {
     /// The collection to look in.
     pub path: Path,
-    /// The field that equals the key; the listing can be filtered by it.
+    /// The field that equals the key but for its case; the listing can be filtered by it. A body may hold it as the user wrote it.
     pub field: &'static str,
     /// The field of the body that takes the id.
     pub into: &'static str,

@@ -69,7 +69,9 @@ impl Pass<'_> {
         for key in &steps.add {
             let mut body = entries.wanted.iter().find(|(k, _)| k == key).map(|(_, b)| b.clone()).unwrap_or_default();
             if let Some(lookup) = &entries.lookup {
-                let Some(id) = self.look_up(&link, lookup, key).await? else {
+                // The key is in lower case; the API is asked for what the user wrote.
+                let written = body.remove(lookup.field).and_then(|v| v.as_str().map(str::to_owned));
+                let Some(id) = self.look_up(&link, lookup, written.as_deref().unwrap_or(key)).await? else {
                     unbound.push(key.clone());
                     continue;
                 };

@@ -75,6 +75,8 @@ pub struct Pass<'e> {
     pub write_failed: bool,
     /// Whether the object was made in this pass.
     pub made: bool,
+    /// What the event says, where the condition leaves something out.
+    pub note: Option<String>,
     /// Requests sent to the management API.
     pub requests: u32,
 }
@@ -84,7 +86,7 @@ impl<'e> Pass<'e> {
     #[must_use]
     pub fn new(engine: &'e Engine, ops: &'static dyn Ops, key: &'e Key, object: Arc<Raw>) -> Self {
         let (status, was_held) = (object.status(), object.is_held());
-        Self { engine, ops, key, object, status, was_held, write_failed: false, made: false, requests: 0 }
+        Self { engine, ops, key, object, status, was_held, write_failed: false, made: false, note: None, requests: 0 }
     }
 
     /// Runs to the end, and writes the status.
@@ -110,9 +112,10 @@ impl<'e> Pass<'e> {
         if resolved.writes {
             self.claim(&resolved)?;
         }
-        if cause == Cause::Start && self.is_in_order(&resolved) {
+        if cause == Cause::Start && self.is_in_order(&resolved) && !self.awaits_progress() {
             return Ok(Done { unasked: true, ..Done::default() });
         }
+        let before = (self.status.id.clone(), self.status.remote.clone(), self.status.creating.clone());
         let identified = self.identify(&resolved).await?;
         self.remove_duplicates(&resolved).await?;
         let fresh = identified.adopted || !self.is_accepted();
@@ -137,7 +140,12 @@ impl<'e> Pass<'e> {
                 if !fresh {
                     done.corrected = differences;
                 }
-                Some(self.update(&resolved, &Value::Object(body)).await?)
+                let updated = self.update(&resolved, &Value::Object(body)).await;
+                if updated.is_err() && identified.adopted {
+                    // Not taken over yet: the next pass finds it as this one did.
+                    (self.status.id, self.status.remote, self.status.creating) = before;
+                }
+                Some(updated?)
             }
             Plan::Missing => return Err(self.missing(&resolved, identified.recorded)),
         };

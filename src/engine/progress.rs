@@ -18,6 +18,14 @@ const FIRST: [u64; 3] = [1, 5, 15];
 /// Minutes between the later ones.
 const THEN: u64 = 60;
 
+impl Pass<'_> {
+    /// Whether something that takes its time is still to be asked for.
+    #[must_use]
+    pub fn awaits_progress(&self) -> bool {
+        self.ops.progress(&self.object).is_some_and(|progress| !self.status.is_true(progress.condition))
+    }
+}
+
 /// The first moment after `age` at which to ask, and how many were due before it.
 fn next_question(age: Duration, minute: Duration) -> Duration {
     let later = (1..).map(|n| FIRST[FIRST.len() - 1] + n * THEN);
@@ -45,7 +53,9 @@ impl Pass<'_> {
             // New, or another subject than before: from the beginning.
             self.condition(progress.condition, None);
             self.condition(progress.condition, Some(&waiting("asked for in a minute")));
-            return Ok(Some(Instant::now() + next_question(Duration::ZERO, self.engine.settings.minute)));
+            let due = Instant::now() + next_question(Duration::ZERO, self.engine.settings.minute);
+            self.engine.remember(self.object.uid(), |m| m.ask = Some(due));
+            return Ok(Some(due));
         };
         if old.status == "True" {
             return Ok(None);

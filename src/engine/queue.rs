@@ -65,11 +65,13 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// As soon as a worker is free. A sweep does not disturb what waits for its time.
+    /// As soon as a worker is free. A sweep does not disturb what waits for its time after a failure.
     pub fn push(&self, key: &Key, lane: Lane, cause: Cause) {
         let mut inner = self.lock();
         match inner.entries.get_mut(key) {
-            Some(Entry { place: Place::Later(_), .. }) if lane == Lane::Sweep => return,
+            Some(Entry { place: Place::Later(_), lane: waiting, .. }) if lane == Lane::Sweep && *waiting != Lane::Sweep => {
+                return;
+            }
             Some(entry) => {
                 let before = entry.lane;
                 entry.lane = before.min(lane);

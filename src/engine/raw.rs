@@ -35,18 +35,18 @@ impl Raw {
     ///
     /// # Errors
     /// The field that does not fit.
-    pub fn typed<K: DeserializeOwned>(&self) -> Result<K, serde_json::Error> {
+    pub fn typed<K: DeserializeOwned>(&self) -> Result<K, String> {
         let mut whole = self.body();
-        whole["metadata"] = serde_json::to_value(&self.metadata)?;
-        serde_json::from_value(whole)
+        whole["metadata"] = serde_json::to_value(&self.metadata).map_err(|e| e.to_string())?;
+        decode(whole)
     }
 
     /// A part of the spec that does not depend on the kind.
     ///
     /// # Errors
     /// The field that does not fit.
-    pub fn spec<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_value(self.body()["spec"].take())
+    pub fn spec<T: DeserializeOwned>(&self) -> Result<T, String> {
+        decode(self.body()["spec"].take())
     }
 
     /// The status, with what only the kind has as a map. A status that does not fit counts as none.
@@ -133,6 +133,11 @@ impl Raw {
             && self.is_deleting() == other.is_deleting()
             && ours(self) == ours(other)
     }
+}
+
+/// Decodes, and names the field where that fails.
+fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|e| format!("{}: {}", e.path(), e.inner()))
 }
 
 impl<'de> Deserialize<'de> for Raw {

@@ -75,7 +75,7 @@ impl Pass<'_> {
         if done.unasked {
             return ("in order", None);
         }
-        self.answer();
+        self.answer(true);
         self.condition(
             conditions::READY,
             Some(&State::new(true, Reason::Available, "The object exists at the API and accepts the spec.")),
@@ -111,13 +111,16 @@ impl Pass<'_> {
             (.., false) => "differs",
             _ => "unchanged",
         };
-        (word, done.ask_again.map(|at| (at, Lane::Retry)))
+        (word, done.ask_again.map(|at| (at, Lane::Sweep)))
     }
 
-    /// The status speaks of the resource as it is now.
-    fn answer(&mut self) {
+    /// The status speaks of the resource as it is now; where the API could not be asked, a wish to look again stays open.
+    fn answer(&mut self, asked: bool) {
         self.status.observed_generation = Some(self.object.generation());
-        self.status.last_handled_reconcile_at = self.object.annotation(annotations::RECONCILE_AT).map(str::to_owned);
+        if asked {
+            let wish = self.object.annotation(annotations::RECONCILE_AT);
+            self.status.last_handled_reconcile_at = wish.map(str::to_owned);
+        }
     }
 
     fn report_paused(&mut self) -> (&'static str, Option<(Instant, Lane)>) {
@@ -146,7 +149,8 @@ impl Pass<'_> {
             Judgement::Waiting | Judgement::OutOfTouch => false,
         };
         let unready = State::new(false, halt.reason, halt.message.clone());
-        self.answer();
+        self.note = Some(halt.message.clone());
+        self.answer(halt.judgement != Judgement::OutOfTouch);
         self.condition(conditions::READY, Some(&unready));
         let synced = if halt.judgement == Judgement::OutOfTouch { Tri::Unknown } else { Tri::False };
         self.condition(conditions::SYNCED, Some(&State { holds: synced, ..unready.clone() }));
@@ -209,6 +213,7 @@ impl Pass<'_> {
             };
         }
         if let Some((warning, reason, note)) = transition(before, &self.status) {
+            let note = self.note.take().unwrap_or(note);
             self.event(warning, reason, &note).await;
         }
         if before.id != self.status.id || before.is_true(conditions::READY) != self.status.is_true(conditions::READY) {

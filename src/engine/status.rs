@@ -112,9 +112,6 @@ pub struct Intent {
     pub fields: Vec<String>,
     /// A digest of their values.
     pub digest: String,
-    /// The ids of objects of the same name that were there before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub seen: Vec<String>,
 }
 
 /// True, False or Unknown.
@@ -196,7 +193,7 @@ impl<E> Status<E> {
             self.conditions.retain(|c| c.type_ != type_);
             return;
         };
-        let message = limit(&state.message);
+        let message = limit(&steady(&state.message));
         let mut new = Condition {
             type_: type_.to_owned(),
             status: state.holds.as_str().to_owned(),
@@ -240,6 +237,16 @@ fn limit(message: &str) -> String {
     }
 }
 
+/// A text without the words that differ at every answer: trace ids and times. They stand in the event and in the log.
+fn steady(text: &str) -> String {
+    let is_time = |word: &str| {
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        digits >= 8 && word.contains(':') && word.contains('-')
+    };
+    let volatile = |word: &&str| word.contains("trace:") || is_time(word);
+    text.split(' ').map(|word| if volatile(&word) { "…" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether two texts differ only in words that hold digits: trace ids, times, counters.
 fn is_same_in_words(a: &str, b: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
@@ -278,6 +285,13 @@ mod tests {
         assert_eq!(status, before);
         status.set("Ready", Some(&say("HTTP 503: something else (trace 99bc)")), 1, at(20));
         assert_ne!(status, before);
+    }
+
+    #[test]
+    fn trace_ids_and_times_stay_out_of_conditions_and_urls_and_ids_stay_in() {
+        assert_eq!(steady("failed at 2026-11-22T16:00:00.123Z (kong:trace:7f3a9b)"), "failed at … …");
+        let plain = "GET http://127.0.0.1:8080 0b6ef1a5-1111-4222-8333-444455556666 failed";
+        assert_eq!(steady(plain), plain);
     }
 
     #[test]

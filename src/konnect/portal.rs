@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema, ResourceExt};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ pub struct PortalSpec {
     pub default_application_auth_strategy_id: Option<String>,
     /// Labels on the portal in Konnect; keys and values of 1 to 63 letters, digits, ".", "-" and "_". Keys that others set stay; a key that leaves this list is removed. Two more labels carry Portico's mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 48))]
+    #[schemars(schema_with = "labels_schema")]
     pub labels: Option<BTreeMap<String, String>>,
     /// Whether deleting this resource also deletes the developers who signed up, their applications and registrations. Left out: false, Konnect refuses the deletion while there are any, and the resource says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +83,16 @@ pub struct PortalSpec {
     /// How the portal in Konnect is treated through its life. Left out: created, kept as the spec says, and deleted with this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifecycle: Option<Lifecycle>,
+}
+
+/// The contract allows 50 labels; two of them are Portico's mark.
+fn labels_schema(_: &mut SchemaGenerator) -> Schema {
+    let value = r"^[a-z0-9A-Z]{1}([a-z0-9A-Z-._]*[a-z0-9A-Z]+)?$";
+    json_schema!({
+        "type": "object",
+        "maxProperties": 48,
+        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": value },
+    })
 }
 
 /// What only a portal shows.

@@ -32,18 +32,15 @@ pub enum Shut {
     CredentialRejected,
 }
 
-#[derive(Clone, Debug)]
-enum Closure {
-    Until(Instant),
-    Probe(Shut, String),
-}
-
 #[derive(Debug)]
 struct State {
     rate: Rate,
     tokens: f64,
     refilled: Instant,
-    closure: Option<Closure>,
+    /// The API asked for a pause until then.
+    pause: Option<Instant>,
+    /// Closed until a probe succeeds, and why.
+    shut: Option<(Shut, String)>,
 }
 
 /// Lets requests through, or says until when not.
@@ -57,7 +54,7 @@ impl Gate {
     /// An open gate.
     #[must_use]
     pub fn new(rate: Rate, concurrency: usize) -> Self {
-        let state = State { rate, tokens: rate.burst, refilled: Instant::now(), closure: None };
+        let state = State { rate, tokens: rate.burst, refilled: Instant::now(), pause: None, shut: None };
         Self { permits: Arc::new(Semaphore::new(concurrency)), state: Mutex::new(state) }
     }
 
@@ -88,58 +85,38 @@ impl Gate {
     /// Closes for everyone until a moment, as `Retry-After` asks. Never shortens a closure.
     pub fn close_until(&self, until: Instant) {
         let mut state = self.lock();
-        match state.closure {
-            Some(Closure::Until(old)) if old >= until => {}
-            Some(Closure::Probe(..)) => {}
-            _ => state.closure = Some(Closure::Until(until)),
-        }
+        state.pause = state.pause.max(Some(until));
     }
 
     /// Closes for everyone until [`Gate::open`]; true where it was not shut before.
     pub fn shut(&self, shut: Shut, why: &str) -> bool {
-        let mut state = self.lock();
-        let before = matches!(state.closure, Some(Closure::Probe(..)));
-        state.closure = Some(Closure::Probe(shut, why.to_owned()));
-        !before
+        self.lock().shut.replace((shut, why.to_owned())).is_none()
     }
 
     /// A probe succeeded; true where the gate was shut before.
     pub fn open(&self) -> bool {
-        let mut state = self.lock();
-        let shut = matches!(state.closure, Some(Closure::Probe(..)));
-        if shut {
-            state.closure = None;
-        }
-        shut
+        self.lock().shut.take().is_some()
     }
 
     /// Why a probe is needed, if one is.
     pub fn is_shut(&self) -> Option<(Shut, String)> {
-        match &self.lock().closure {
-            Some(Closure::Probe(shut, why)) => Some((*shut, why.clone())),
-            _ => None,
-        }
+        self.lock().shut.clone()
     }
 
     /// Until when the gate is closed by `Retry-After`.
     pub fn closed_until(&self) -> Option<Instant> {
-        match self.lock().closure {
-            Some(Closure::Until(until)) if until > Instant::now() => Some(until),
-            _ => None,
-        }
+        self.lock().pause.filter(|until| *until > Instant::now())
     }
 
     fn check(&self) -> Result<(), ApiError> {
-        let mut state = self.lock();
-        match &state.closure {
-            Some(Closure::Until(until)) if *until > Instant::now() => {
-                Err(ApiError::Closed { until: Some(*until), why: "the API asked for a pause".to_owned() })
+        let state = self.lock();
+        if let Some((_, why)) = &state.shut {
+            return Err(ApiError::Closed { until: None, why: why.clone() });
+        }
+        match state.pause.filter(|until| *until > Instant::now()) {
+            Some(until) => {
+                Err(ApiError::Closed { until: Some(until), why: "the API asked for a pause".to_owned() })
             }
-            Some(Closure::Until(_)) => {
-                state.closure = None;
-                Ok(())
-            }
-            Some(Closure::Probe(_, why)) => Err(ApiError::Closed { until: None, why: why.clone() }),
             None => Ok(()),
         }
     }
@@ -194,6 +171,16 @@ mod tests {
         assert!(matches!(gate.enter().await, Err(ApiError::Closed { until: None, .. })));
         assert!(gate.open());
         assert!(gate.enter().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_outlives_a_failure_that_comes_in_between() {
+        let gate = gate(100.0, 100.0);
+        gate.close_until(Instant::now() + Duration::from_secs(7));
+        gate.shut(Shut::Unavailable, "down");
+        assert!(gate.closed_until().is_some(), "a probe would go out during the pause");
+        gate.open();
+        assert!(matches!(gate.enter().await, Err(ApiError::Closed { until: Some(_), .. })));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,108 @@
+//! Looking: is an object there? Unknown is not absent (law 3), and many absences at once are not believed.
+use http::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    core::Engine,
+    key::Key,
+    pass::Pass,
+    queue::{Cause, Lane},
+    reason::Reason,
+    resolve::Resolved,
+    stop::Stop,
+};
+use crate::remote::{ApiError, Call, Link, Path, Segment};
+
+/// The answer to "is it there?". A failed read is none of these (law 3).
+#[derive(Debug)]
+pub enum Read {
+    /// It is there.
+    Found(Value),
+    /// It is certainly not there: the API said so, and its parent answers.
+    Absent,
+    /// Its parent is certainly not there.
+    ParentAbsent(Path),
+}
+
+impl Pass<'_> {
+    /// Reads an object. A 404 counts as absent only in the API's own shape and while the parent answers.
+    ///
+    /// # Errors
+    /// [`Stop`] where it cannot be known.
+    pub async fn read(&mut self, link: &Link, path: &Path) -> Result<Read, Stop> {
+        match self.send(link, Call::new(Method::GET, path)).await {
+            Ok(Some(object)) => Ok(Read::Found(object)),
+            Ok(None) => Err(Stop::from_api(ApiError::Unavailable(format!("{path} was answered without a body")), None)),
+            Err(ApiError::Absent) => {
+                let Some(parent) = path.parent() else { return Ok(Read::Absent) };
+                match self.send(link, Call::new(Method::GET, &parent)).await {
+                    Ok(_) => Ok(Read::Absent),
+                    Err(ApiError::Absent) => Ok(Read::ParentAbsent(parent)),
+                    Err(error) => Err(Self::stop(link, error)),
+                }
+            }
+            Err(error) => Err(Self::stop(link, error)),
+        }
+    }
+
+    /// A recorded object is gone. Before it is made again: is it the only one? Returns the complete listing.
+    ///
+    /// # Errors
+    /// [`Stop`] with [`Reason::MassAbsence`], and where the listing contradicts the read.
+    pub async fn check_absence(&mut self, resolved: &Resolved, path: &Path) -> Result<Vec<Value>, Stop> {
+        let link = resolved.link().clone();
+        let items =
+            link.list(&resolved.collection, None, &mut self.requests).await.map_err(|e| Self::stop(&link, e))?;
+        let there: Vec<Path> = items
+            .iter()
+            .filter_map(|i| Some(resolved.collection.child(&Segment::new(link.api().id(i)?).ok()?)))
+            .collect();
+        let recorded: Vec<Path> = self.engine.recorded(&resolved.connection).into_iter().map(|(_, p)| p).collect();
+        let mut absence = None;
+        self.engine.links.change(&resolved.connection, |known| {
+            known.missing.retain(|p| !there.contains(p));
+            let unseen =
+                recorded.iter().filter(|p| p.collection().as_ref() == Some(&resolved.collection) && !there.contains(p));
+            known.missing.extend(unseen.cloned().chain([path.clone()]));
+            if !known.is_confirmed(path) {
+                absence = known.absence(&recorded);
+            }
+        });
+        if there.contains(path) {
+            let why = format!("the API lists {path} and does not return it");
+            return Err(Stop::from_api(ApiError::Unavailable(why), None));
+        }
+        let Some(absence) = absence else { return Ok(items) };
+        self.engine.queue.push(&resolved.connection, Lane::Retry, Cause::Look);
+        let message = format!(
+            "{} of {} objects of {} vanished at once, so nothing is made again; if they were meant to go, annotate the connection with portico.dev/confirm-absence={}",
+            absence.missing, absence.recorded, resolved.connection, absence.token
+        );
+        Err(Stop::wait_until(Reason::MassAbsence, message, Instant::now() + self.engine.settings.stalled))
+    }
+
+    /// The collection itself is not there.
+    pub fn parent_gone(&self, resolved: &Resolved) -> Stop {
+        let parent = resolved.collection.collection();
+        if let Some(parent) = &parent {
+            wake_recorder(self.engine, resolved, parent);
+        }
+        let text = parent.map_or_else(String::new, |p| p.to_string());
+        let at = Instant::now() + self.engine.settings.stalled;
+        Stop::wait_until(
+            Reason::ReferenceNotReady,
+            format!("{text} does not exist at the API; waiting for it to be made"),
+            at,
+        )
+    }
+}
+
+/// Tells whoever recorded an object that it may be gone.
+pub fn wake_recorder(engine: &Engine, resolved: &Resolved, path: &Path) {
+    let recorder: Option<Key> =
+        engine.recorded(&resolved.connection).into_iter().find(|(_, p)| p == path).map(|(k, _)| k);
+    if let Some(key) = recorder {
+        engine.queue.push(&key, Lane::Retry, Cause::Look);
+    }
+}
