@@ -76,9 +76,9 @@ impl<'e> ConnectionPass<'e> {
             // Those who wait for the connection go on; those who wait after a failure of their own keep waiting.
             engine.nudge_dependents(&Target::Resource(key.clone()));
         }
-        if let Some(known) = after.filter(|known| {
-            result.is_ok() && known.swept.is_none_or(|at| at.elapsed() >= known.common.resync())
-        }) {
+        if let Some(known) =
+            after.filter(|known| result.is_ok() && known.swept.is_none_or(|at| at.elapsed() >= known.common.resync()))
+        {
             outcome.requests += sweep(engine, key, &known).await;
             outcome.later = Some((Instant::now() + engine.jitter(known.common.resync()), Lane::Sweep));
         }

@@ -284,7 +284,9 @@ impl Pass<'_> {
         let lifecycle = &resolved.common.lifecycle;
         match mark::read(object, &self.engine.owner, self.key) {
             Mark::None | Mark::Ours => Ok(()),
-            Mark::Foreign(_) if !recorded && lifecycle.adoption == Adoption::Adopt && !lifecycle.id.is_empty() => Ok(()),
+            Mark::Foreign(_) if !recorded && lifecycle.adoption == Adoption::Adopt && !lifecycle.id.is_empty() => {
+                Ok(())
+            }
             Mark::Foreign(other) => {
                 let message = format!(
                     "the object belongs to the Portico installation {other:?}; to take it over, set both spec.lifecycle.adoption: Adopt and spec.lifecycle.id, or run Portico with --owner-id {other}"

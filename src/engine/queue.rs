@@ -69,7 +69,9 @@ impl Queue {
     pub fn push(&self, key: &Key, lane: Lane, cause: Cause) {
         let mut inner = self.lock();
         match inner.entries.get_mut(key) {
-            Some(Entry { place: Place::Later(_), lane: waiting, .. }) if lane == Lane::Sweep && *waiting != Lane::Sweep => {
+            Some(Entry { place: Place::Later(_), lane: waiting, .. })
+                if lane == Lane::Sweep && *waiting != Lane::Sweep =>
+            {
                 return;
             }
             Some(entry) => {

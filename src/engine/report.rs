@@ -185,7 +185,7 @@ impl Pass<'_> {
                 let generation = self.object.generation();
                 let failures = self.engine.remember(self.object.uid(), |memory| {
                     if memory.generation != generation {
-                        *memory = Memory { generation, intent: memory.intent.clone(), ..Memory::default() };
+                        (memory.generation, memory.failures, memory.failing_since) = (generation, 0, None);
                     }
                     memory.failures += 1;
                     memory.failing_since.get_or_insert(now);

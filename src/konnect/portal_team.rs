@@ -182,7 +182,8 @@ fn role_names(catalogue: &Value) -> Vec<String> {
 }
 
 fn members(developers: &Developers, team: &Path, portal: &Path) -> Part {
-    let wanted = developers.items.iter().map(|email| (email.to_lowercase(), Desired::new().set("email", email.as_str()).body));
+    let wanted =
+        developers.items.iter().map(|email| (email.to_lowercase(), Desired::new().set("email", email.as_str()).body));
     Part::Entries(Entries {
         name: "developers",
         path: team.then("developers"),

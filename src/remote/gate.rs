@@ -114,9 +114,7 @@ impl Gate {
             return Err(ApiError::Closed { until: None, why: why.clone() });
         }
         match state.pause.filter(|until| *until > Instant::now()) {
-            Some(until) => {
-                Err(ApiError::Closed { until: Some(until), why: "the API asked for a pause".to_owned() })
-            }
+            Some(until) => Err(ApiError::Closed { until: Some(until), why: "the API asked for a pause".to_owned() }),
             None => Ok(()),
         }
     }

@@ -1,0 +1,279 @@
+//! A team's life, what it costs, and how it is known again: names are not unique and teams carry no labels.
+use std::time::Duration;
+
+use portico_sandbox::{Effect, Fault, Plant};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    tripwire::{Side, When},
+    world::{World, condition},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_is_made_with_one_write_to_the_api_and_three_to_the_resource() {
+    let (world, _) = World::with_docs("team-counts").await;
+    world.sandbox.reset_exchanges();
+    world.team("core", "docs", json!({"description": "who builds"})).await;
+    let team = world.synced("PortalTeam", "core").await;
+    assert_eq!(team["status"]["id"], world.only_team_in("docs")["id"]);
+    assert_eq!(world.only_team_in("docs")["description"], "who builds");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.remote_writes(), ["create-portal-team"]);
+    let status = "patch portalteams/status core";
+    assert_eq!(writes_of_core(&world), ["patch portalteams core", status, status]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_with_parts_costs_one_write_for_each_and_one_to_the_resource_for_its_id() {
+    let (world, portal) = World::with_docs("team-counts-parts").await;
+    let everything = world.everything(&portal);
+    world.sandbox.reset_exchanges();
+    world.team("core", "docs", everything).await;
+    world.synced("PortalTeam", "core").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut writes = world.remote_writes();
+    assert_eq!(writes.remove(0), "create-portal-team");
+    writes.sort();
+    let (role, member) = ("assign-role-to-portal-teams", "add-developer-to-portal-team");
+    assert_eq!(writes, [member, member, role, role, "update-portal-team-group-mappings"]);
+    let status = "patch portalteams/status core";
+    assert_eq!(writes_of_core(&world), ["patch portalteams core", status, status, status]);
+    world.end().await;
+}
+
+fn writes_of_core(world: &World) -> Vec<String> {
+    world.kubernetes_writes().into_iter().filter(|w| w.ends_with(" core")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_with_everything_bound_is_silent_at_rest_and_after_a_restart() {
+    let (mut world, portal) = World::with_docs("team-rest").await;
+    let everything = world.everything(&portal);
+    world.team("core", "docs", everything).await;
+    let team = world.synced("PortalTeam", "core").await;
+    assert_eq!(condition(&team, "Bound", "status"), "True");
+    world.assert_silence(Duration::from_millis(3500)).await;
+    assert!(world.calls("list-portal-teams") >= 2, "nobody looked");
+    assert!(world.calls("list-portal-team-roles") >= 2, "nobody looked at the roles");
+    world.stop().await;
+    world.start();
+    world.assert_silence(Duration::from_millis(3500)).await;
+    assert!(world.calls("list-portal-team-roles") >= 2, "nobody looked after the restart");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn name_and_description_follow_the_spec_and_an_empty_description_clears_it() {
+    let (world, _) = World::with_docs("team-fields").await;
+    world.team("core", "docs", json!({"description": "first"})).await;
+    let id = world.synced("PortalTeam", "core").await["status"]["id"].clone();
+    assert_eq!(world.only_team_in("docs")["name"], "core");
+    for (change, body) in [
+        (json!({"name": "Core team"}), json!({"name": "Core team"})),
+        (json!({"description": "second"}), json!({"description": "second"})),
+        (json!({"description": ""}), json!({"description": ""})),
+    ] {
+        world.sandbox.reset_exchanges();
+        world.spec("PortalTeam", "core", change.clone()).await;
+        world.synced("PortalTeam", "core").await;
+        let team = world.only_team_in("docs");
+        for (field, value) in change.as_object().unwrap() {
+            assert_eq!(team[field], *value);
+        }
+        let sent = world.sandbox.exchanges().into_iter().filter(|e| e.method != "GET").map(|e| e.request_body);
+        assert_eq!(sent.collect::<Vec<_>>(), [body], "only what changed is sent, once");
+    }
+    assert_eq!(world.only_team_in("docs")["id"], id);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_or_description_changed_by_hand_is_put_back() {
+    let (world, portal) = World::with_docs("team-drift").await;
+    world.team("core", "docs", json!({"description": "ours"})).await;
+    let id = world.synced("PortalTeam", "core").await["status"]["id"].as_str().unwrap().to_owned();
+    let change = json!({"name": "theirs", "description": "theirs"});
+    assert_eq!(world.by_hand(Method::PATCH, &format!("/v2/portals/{portal}/teams/{id}"), Some(change)).await, 200);
+    let is_back = |w: &World| {
+        let team = w.only_team_in("docs");
+        team["name"] == "core" && team["description"] == "ours" && team["id"] == id.as_str()
+    };
+    world.eventually("name and description are put back", is_back).await;
+    world.synced("PortalTeam", "core").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let events = world.events("core").await;
+    let told = |word: &str| events.iter().any(|(reason, note)| reason == "DriftCorrected" && note.contains(word));
+    assert!(told("name") && told("description"), "{events:?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_lives_in_a_portal_that_portico_does_not_manage() {
+    let world = World::new("team-by-id").await;
+    let portal = world.stranger_makes(Plant::Portal(json!({"name": "theirs", "description": "not ours"})));
+    let spec = json!({"portalRef": {"id": portal}, "connectionRef": {"name": "acme"}, "description": "ours"});
+    world.create("PortalTeam", "core", spec).await;
+    world.synced("PortalTeam", "core").await;
+    assert_eq!(world.only_team_in("theirs")["description"], "ours");
+    let id = world.only_team_in("theirs")["id"].as_str().unwrap().to_owned();
+    let path = format!("/v2/portals/{portal}/teams/{id}");
+    world.by_hand(Method::PATCH, &path, Some(json!({"description": "theirs"}))).await;
+    world.eventually("drift is put back", |w| w.only_team_in("theirs")["description"] == "ours").await;
+    world.delete("PortalTeam", "core").await;
+    world.gone("PortalTeam", "core").await;
+    assert_eq!(world.teams_in("theirs"), [] as [Value; 0]);
+    assert_eq!(world.only("theirs")["description"], "not ours", "the portal is a stranger's");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_and_its_team_may_be_applied_in_any_order() {
+    let mut world = World::still("team-order").await;
+    world.start();
+    world.team("core", "docs", json!({})).await;
+    let message = world.unready("PortalTeam", "core", "ReferenceNotFound").await;
+    assert!(message.contains("docs"), "{message}");
+    world.portal("docs", json!({})).await;
+    let message = world.unready("Portal", "docs", "ReferenceNotFound").await;
+    assert!(message.contains("acme"), "{message}");
+    let team = world.unready("PortalTeam", "core", "ReferenceNotReady").await;
+    assert!(team.contains("docs"), "{team}");
+    world.connection(json!({})).await;
+    world.synced("Portal", "docs").await;
+    world.synced("PortalTeam", "core").await;
+    world.only_team_in("docs");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_deleted_by_hand_is_made_again_once_and_its_team_in_it() {
+    let (world, portal) = World::with_docs("team-portal-gone").await;
+    // Another object stays: if all vanished at once, nothing would be made again.
+    world.portal("keep", json!({})).await;
+    world.synced("Portal", "keep").await;
+    world.team("core", "docs", json!({"description": "ours"})).await;
+    world.synced("PortalTeam", "core").await;
+    world.sandbox.reset_exchanges();
+    assert!(world.by_hand(Method::DELETE, &format!("/v2/portals/{portal}"), None).await < 300);
+    let is_back = |w: &World| w.named("docs").first().is_some_and(|p| p["teams"].as_array().unwrap().len() == 1);
+    world.eventually("portal and team are made again", is_back).await;
+    let (docs, team) = (world.only("docs"), world.only_team_in("docs"));
+    assert_ne!(docs["id"], portal.as_str());
+    world.until("Portal", "docs", "recorded the new portal", |o| o["status"]["id"] == docs["id"]).await;
+    world.until("PortalTeam", "core", "recorded the new team", |o| o["status"]["id"] == team["id"]).await;
+    world.synced("Portal", "docs").await;
+    world.synced("PortalTeam", "core").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!((world.calls("create-portal"), world.calls("create-portal-team")), (1, 1));
+    assert_eq!(world.only_team_in("docs")["description"], "ours");
+    assert_eq!(world.portals().len(), 2);
+    world.end().await;
+}
+
+/// A team whose operator crashed at its POST: the first request is the lookup, the second the POST.
+async fn crash_at_the_post(name: &str, when: When) -> (World, String) {
+    let (mut world, portal) = World::quiet_with_docs(name).await;
+    world.wire.arm(Side::Remote, when, 1);
+    world.team("core", "docs", json!({})).await;
+    assert!(world.crash_at_the_wire(Duration::from_secs(20)).await, "the team was never created");
+    let team = world.get("PortalTeam", "core").await.unwrap();
+    assert!(team["status"]["creating"].is_object(), "the intent is recorded beforehand: {team:#}");
+    assert_eq!(team["status"]["id"], Value::Null);
+    assert_eq!(world.teams_in("docs").len(), usize::from(when == When::After));
+    (world, portal)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_after_the_create_ends_with_the_team_that_was_created() {
+    let (mut world, _) = crash_at_the_post("team-crash-after", When::After).await;
+    let made = world.only_team_in("docs")["id"].clone();
+    world.start();
+    let team = world.synced("PortalTeam", "core").await;
+    assert_eq!(team["status"]["id"], made);
+    assert!(team["status"]["creating"].is_null());
+    assert_eq!((world.teams_in("docs").len(), world.calls("create-portal-team")), (1, 1));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_before_the_create_ends_with_one_team() {
+    let (mut world, _) = crash_at_the_post("team-crash-before", When::Before).await;
+    world.start();
+    let team = world.synced("PortalTeam", "core").await;
+    assert_eq!(team["status"]["id"], world.only_team_in("docs")["id"]);
+    assert_eq!(world.calls("create-portal-team"), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_the_create_ends_with_one_team() {
+    let (world, _) = World::with_docs("team-lost").await;
+    let operation = "create-portal-team".to_owned();
+    world.sandbox.inject(Fault { operation, effect: Effect::LoseResponse, times: Some(1), organization: None });
+    world.team("core", "docs", json!({"description": "once"})).await;
+    let team = world.synced("PortalTeam", "core").await;
+    assert_eq!(team["status"]["id"], world.only_team_in("docs")["id"]);
+    assert_eq!(world.calls("create-portal-team"), 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_strangers_team_equals_the_one_whose_create_crashed_a_person_decides() {
+    let (mut world, portal) = crash_at_the_post("team-crash-stranger", When::After).await;
+    let ours = world.only_team_in("docs")["id"].as_str().unwrap().to_owned();
+    let theirs = world.stranger_makes(Plant::Team { portal, body: json!({"name": "core"}) });
+    world.start();
+    let message = world.unready("PortalTeam", "core", "Ambiguous").await;
+    assert!(message.contains(&ours) && message.contains(&theirs) && message.contains("lifecycle.id"), "{message}");
+    assert_eq!((world.teams_in("docs").len(), world.calls("create-portal-team")), (2, 1));
+    // The stranger's team is not the user's to delete: saying which is meant is enough.
+    world.spec("PortalTeam", "core", json!({"description": "ours", "lifecycle": {"id": ours}})).await;
+    assert_eq!(world.synced("PortalTeam", "core").await["status"]["id"], ours.as_str());
+    let stranger = world.teams_in("docs").into_iter().find(|t| t["id"] == theirs.as_str());
+    assert!(stranger.is_some_and(|t| t["description"] != "ours"), "the stranger's team was touched");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_team_of_the_same_name_is_taken_over_only_when_the_user_says_so() {
+    let (world, portal) = World::with_docs("team-adopt").await;
+    let body = json!({"name": "core", "description": "theirs"});
+    let theirs = world.stranger_makes(Plant::Team { portal, body });
+    world.sandbox.reset_exchanges();
+    world.team("core", "docs", json!({"description": "ours"})).await;
+    let message = world.unready("PortalTeam", "core", "AlreadyExists").await;
+    assert!(message.contains(&theirs) && message.contains("adoption: Adopt"), "{message}");
+    assert_eq!(world.remote_writes(), Vec::<String>::new());
+    world.spec("PortalTeam", "core", json!({"lifecycle": {"adoption": "Adopt"}})).await;
+    assert_eq!(world.synced("PortalTeam", "core").await["status"]["id"], theirs.as_str());
+    assert_eq!(world.only_team_in("docs")["description"], "ours");
+    assert_eq!(world.remote_writes(), ["update-portal-team"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_strangers_of_the_same_name_neither_is_taken_until_the_user_names_one() {
+    let (world, portal) = World::with_docs("team-two").await;
+    let plant = || {
+        let body = json!({"name": "core", "description": "theirs"});
+        world.stranger_makes(Plant::Team { portal: portal.clone(), body })
+    };
+    let (first, second) = (plant(), plant());
+    world.sandbox.reset_exchanges();
+    let adopt = json!({"description": "ours", "lifecycle": {"adoption": "Adopt"}});
+    world.team("core", "docs", adopt).await;
+    let message = world.unready("PortalTeam", "core", "Ambiguous").await;
+    assert!(message.contains(&first) && message.contains(&second), "{message}");
+    assert_eq!(world.remote_writes(), Vec::<String>::new());
+    world.spec("PortalTeam", "core", json!({"lifecycle": {"id": second}})).await;
+    assert_eq!(world.synced("PortalTeam", "core").await["status"]["id"], second.as_str());
+    let description = |id: &str| {
+        let team = world.teams_in("docs").into_iter().find(|t| t["id"] == id).unwrap();
+        team["description"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((description(&first), description(&second)), ("theirs".to_owned(), "ours".to_owned()));
+    assert_eq!(world.teams_in("docs").len(), 2);
+    world.end().await;
+}
