@@ -1,8 +1,9 @@
 //! What is generated from the list of kinds: CRDs and RBAC.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, JSON,
+    CustomResourceColumnDefinition, CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+    JSONSchemaPropsOrBool,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,6 +26,9 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         version.additional_printer_columns = Some(columns());
         let schema = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
         let Some(properties) = schema.and_then(|s| s.properties.as_mut()) else { continue };
+        if let Some(spec) = properties.get_mut("spec") {
+            refuse_null(spec);
+        }
         if let Some(status) = properties.get_mut("status") {
             // kstatus, and with it `helm --wait`, takes an object without a status for current.
             status.default = Some(JSON(json!({ "observedGeneration": -1 })));
@@ -34,6 +38,20 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         }
     }
     crd
+}
+
+/// A field left empty in YAML is null. Where null is not allowed the API server drops it, so that it means the same as leaving it out.
+fn refuse_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    for property in schema.properties.iter_mut().flat_map(BTreeMap::values_mut) {
+        refuse_null(property);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        refuse_null(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        refuse_null(values);
+    }
 }
 
 fn columns() -> Vec<CustomResourceColumnDefinition> {

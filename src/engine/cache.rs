@@ -122,16 +122,18 @@ impl Cache {
         change
     }
 
-    /// Takes the answer to a write of our own. It never brings an object back that is gone.
-    pub fn wrote(&self, key: &Key, object: Raw) {
+    /// Takes the answer to a write of our own. It never brings an object back that is gone. The answer may show what a user did just
+    /// before, and no watch will tell of that again.
+    pub fn wrote(&self, key: &Key, object: Raw) -> Change {
         let mut inner = self.lock();
-        let newer = inner
-            .objects
-            .get(key)
-            .is_some_and(|old| old.metadata.uid == object.metadata.uid && old.version() < object.version());
-        if newer {
-            self.insert(&mut inner, key, object);
-        }
+        let change = match inner.objects.get(key) {
+            Some(old) if old.uid() == object.uid() && old.version() < object.version() => {
+                if old.is_same_for_users(&object) { Change::Ours } else { Change::User }
+            }
+            _ => return Change::None,
+        };
+        self.insert(&mut inner, key, object);
+        change
     }
 
     /// A watch saw the end of an object.

@@ -68,8 +68,12 @@ impl Pass<'_> {
         };
         let bound = rival.spec::<Common>().map(|c| c.lifecycle.id).unwrap_or_default();
         let same_id = id.is_some_and(|id| status.id.as_deref() == Some(id) || bound == id);
+        // Two organizations on one host look alike: by name only resources of one connection meet, except below a parent, whose id says
+        // which organization it is. The mark and the recorded ids tell the rest.
+        let nested = resolved.collection.is_nested();
+        let same_way = nested || theirs.as_ref().is_none_or(|t| t.connection == resolved.connection);
         let same_name = theirs.is_none_or(|t| t.natural_key == resolved.natural_key) && !rival.is_deleting();
-        same_collection && (same_id || same_name)
+        same_collection && (same_id || (same_name && same_way))
     }
 
     /// The live resource, other than this one, that has recorded an id.

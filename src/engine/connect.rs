@@ -18,7 +18,7 @@ use super::{
     reason::Reason,
     report::backoff,
     spec::{ConnectionCommon, annotations},
-    status::{State, Status, conditions},
+    status::{State, Status, Tri, conditions},
     stop::{Again, Halt, Judgement, Stop},
     sweep::sweep,
 };
@@ -33,6 +33,7 @@ pub struct ConnectionPass<'e> {
     pub(super) ops: &'static dyn ConnectionOps,
     pub(super) key: &'e Key,
     pub(super) object: Arc<Raw>,
+    generation: i64,
     pub(super) status: Status,
     pub(super) requests: u32,
 }
@@ -41,8 +42,8 @@ impl<'e> ConnectionPass<'e> {
     /// A pass.
     #[must_use]
     pub fn new(engine: &'e Arc<Engine>, ops: &'static dyn ConnectionOps, key: &'e Key, object: Arc<Raw>) -> Self {
-        let status = object.status();
-        Self { engine, ops, key, object, status, requests: 0 }
+        let (status, generation) = (object.status(), object.generation());
+        Self { engine, ops, key, object, generation, status, requests: 0 }
     }
 
     /// Runs to the end, and writes the status.
@@ -52,7 +53,7 @@ impl<'e> ConnectionPass<'e> {
         }
         if self.object.is_paused() {
             let state = State::new(
-                super::status::Tri::Unknown,
+                Tri::Unknown,
                 Reason::Paused,
                 "The connection is paused; remove the annotation portico.dev/paused to go on.",
             );
@@ -68,21 +69,35 @@ impl<'e> ConnectionPass<'e> {
         };
         let built = |known: &Option<Known>| known.as_ref().map(|k| (k.fingerprint.clone(), k.generation));
         let changed = usable(&before) != usable(&after) || built(&before) != built(&after);
-        let (engine, key) = (self.engine, self.key);
         let mut outcome = self.finish(word, later).await;
+        let (engine, key) = (self.engine, self.key);
         if built(&before) != built(&after) {
             engine.wake_dependents(&Target::Resource(key.clone()));
         } else if changed || matches!(&result, Ok(true)) {
             // Those who wait for the connection go on; those who wait after a failure of their own keep waiting.
             engine.nudge_dependents(&Target::Resource(key.clone()));
         }
-        if let Some(known) =
-            after.filter(|known| result.is_ok() && known.swept.is_none_or(|at| at.elapsed() >= known.common.resync()))
-        {
-            outcome.requests += sweep(engine, key, &known).await;
-            outcome.later = Some((Instant::now() + engine.jitter(known.common.resync()), Lane::Sweep));
+        let due = |known: &Known| known.swept.is_none_or(|at| at.elapsed() >= known.common.resync());
+        if let Some(known) = after.filter(|known| result.is_ok() && due(known)) {
+            self.requests += sweep(engine, key, &known).await;
+            self.show_sweep();
+            let later = Some((Instant::now() + engine.jitter(known.common.resync()), Lane::Sweep));
+            outcome = self.finish(word, outcome.later.and(later)).await;
         }
         outcome
+    }
+
+    /// What the last sweep saw, or why it did not.
+    fn show_sweep(&mut self) {
+        let Some(known) = self.engine.links.get(self.key) else { return };
+        if let Some(trouble) = &known.sweep_trouble {
+            let message = format!("Not all objects could be looked at: {}", trouble.message);
+            self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, trouble.reason, message)));
+            self.note_silence();
+        } else if known.out_of_touch {
+            self.engine.links.change(self.key, |known| known.out_of_touch = false);
+            self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
+        }
     }
 
     /// Makes the link usable; true where its resources should be woken.
@@ -178,6 +193,7 @@ impl<'e> ConnectionPass<'e> {
                     ),
                 };
                 self.condition(conditions::SYNCED, Some(&synced));
+                self.show_sweep();
                 self.condition(conditions::RECONCILING, None);
                 self.condition(conditions::STALLED, None);
                 let resync = self.engine.links.get(self.key).map_or(super::spec::RESYNC, |k| k.common.resync());
@@ -235,9 +251,10 @@ impl<'e> ConnectionPass<'e> {
         }
     }
 
-    pub(super) async fn finish(mut self, word: &'static str, later: Option<(Instant, Lane)>) -> Outcome {
-        if !self.object.is_paused() {
-            self.status.observed_generation = Some(self.object.generation());
+    pub(super) async fn finish(&mut self, word: &'static str, later: Option<(Instant, Lane)>) -> Outcome {
+        // A pass that the API server kept from looking says nothing of the spec as it is now.
+        if !self.object.is_paused() && word != "kubernetes" {
+            self.status.observed_generation = Some(self.generation);
             self.status.last_handled_reconcile_at =
                 self.object.annotation(annotations::RECONCILE_AT).map(str::to_owned);
         }
@@ -263,7 +280,7 @@ impl<'e> ConnectionPass<'e> {
 
     pub(super) fn take(&mut self, answer: Result<Raw, KubeError>) -> Result<(), Stop> {
         let object = answer?;
-        self.engine.cache.wrote(self.key, object.clone());
+        self.engine.wrote(self.key, object.clone());
         self.object = Arc::new(object);
         Ok(())
     }
@@ -276,8 +293,7 @@ impl<'e> ConnectionPass<'e> {
     }
 
     pub(super) fn condition(&mut self, type_: &str, state: Option<&State>) {
-        let generation = self.object.generation();
-        self.status.set(type_, state, generation, self.engine.clock.now());
+        self.status.set(type_, state, self.generation, self.engine.clock.now());
     }
 }
 

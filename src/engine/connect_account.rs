@@ -1,6 +1,6 @@
 //! Is this still the account that holds the objects, and are they there? (Laws 3 and 13.)
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     absence,
@@ -16,12 +16,19 @@ use crate::remote::{ApiError, Call, Path};
 impl ConnectionPass<'_> {
     /// A new credential may belong to another account: then not one recorded object answers.
     pub(super) async fn check_account(&mut self, known: &Known) -> Result<(), Stop> {
+        if self.status.extra.get("credential").and_then(Value::as_str) == Some(&known.version) {
+            // The same Secret as when it was last seen to be right, by this process or one before.
+            return Ok(());
+        }
         let recorded: Vec<Path> =
             self.engine.recorded(self.key).into_iter().map(|(_, p)| p).filter(|p| p.parent().is_none()).collect();
         for path in &recorded {
             self.requests += 1;
             match known.link.send(Call::new(Method::GET, path)).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.note_credential(known);
+                    return Ok(());
+                }
                 Err(ApiError::Absent) => {}
                 Err(error) => return Err(Stop::from_api(error, known.link.gate().is_shut().map(|(shut, _)| shut))),
             }
@@ -29,11 +36,13 @@ impl ConnectionPass<'_> {
         let everything: Vec<Path> = self.engine.recorded(self.key).into_iter().map(|(_, p)| p).collect();
         let token = absence::token(&everything.iter().collect::<Vec<_>>());
         if recorded.is_empty() {
+            self.note_credential(known);
             return Ok(());
         }
         if self.object.annotation(annotations::CONFIRM_ABSENCE) == Some(&token) {
             self.engine.links.change(self.key, |known| known.confirmed.extend(everything.iter().cloned()));
             self.status.extra.remove("absence");
+            self.note_credential(known);
             return Ok(());
         }
         self.status.extra.insert(
@@ -48,6 +57,10 @@ impl ConnectionPass<'_> {
         let stop = halt(Reason::AccountChanged, message.clone());
         self.engine.links.change(self.key, |known| known.trouble = Some(Wait::new(Reason::AccountChanged, message)));
         Err(stop)
+    }
+
+    fn note_credential(&mut self, known: &Known) {
+        self.status.extra.insert("credential".to_owned(), known.version.clone().into());
     }
 
     /// Shows what vanished at once, and takes a person's word that it was meant to; true where resources should be woken.

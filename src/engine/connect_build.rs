@@ -1,12 +1,12 @@
 //! How a connection's link is built: from its spec, its Secret and its CA bundle.
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
     connect::ConnectionPass,
-    context::{Cx, Secrets},
+    context::{Cx, Found, Secrets},
     key::Target,
     kind::Wait,
     links::Known,
@@ -26,11 +26,12 @@ impl ConnectionPass<'_> {
     pub(super) async fn build(&mut self, common: &ConnectionCommon) -> Result<(), Stop> {
         let base = self.ops.base(&self.object)?;
         self.engine.settings.allow.check(&base).map_err(|e| Stop::hopeless(Reason::InvalidSpec, e.to_string()))?;
-        let mut edges = BTreeSet::new();
-        let ca = self.ca_bundle(common, &mut edges).await;
-        let credential = self.credential(&mut edges).await;
+        // The edges first: what changes while it is read then wakes this connection.
+        let asked = self.ask(&Secrets::new()).1;
+        let edges = asked.edges.into_iter().chain(self.ca_target(common)).collect();
         self.engine.edges.set(self.key, edges);
-        let (ca, credential) = (ca?, credential?);
+        let ca = self.ca_bundle(common).await?;
+        let (credential, version) = self.credential().await?;
         let fingerprint = fingerprint(&credential, ca.as_deref());
         let generation = self.object.generation();
         let old = self.engine.links.get(self.key);
@@ -68,12 +69,16 @@ impl ConnectionPass<'_> {
         let untried = Wait::new(Reason::ConnectionNotReady, "it has not been tried yet");
         let fresh = match old {
             // Only settings changed: what is known of the credential still holds.
-            Some(old) if old.fingerprint == fingerprint => Known { link, common: common.clone(), generation, ..old },
+            Some(old) if old.fingerprint == fingerprint => {
+                Known { link, common: common.clone(), generation, version, ..old }
+            }
             old => Known {
                 link,
                 common: common.clone(),
                 generation,
                 fingerprint,
+                version,
+                sweep_trouble: None,
                 trouble: Some(untried),
                 verified: false,
                 deleting: false,
@@ -88,44 +93,52 @@ impl ConnectionPass<'_> {
         Ok(())
     }
 
-    async fn ca_bundle(
-        &self,
-        common: &ConnectionCommon,
-        edges: &mut BTreeSet<Target>,
-    ) -> Result<Option<Vec<u8>>, Stop> {
-        let Some(reference) = &common.ca_bundle_ref else { return Ok(None) };
-        let namespace = &*self.key.namespace;
-        let (what, name) = match (&reference.config_map, &reference.secret) {
-            (Some(name), _) => ("ConfigMap", name),
-            (None, Some(name)) => ("Secret", name),
-            (None, None) => {
-                return Err(Stop::hopeless(Reason::InvalidSpec, "caBundleRef names neither configMap nor secret"));
-            }
-        };
-        let found = if what == "Secret" {
-            edges.insert(Target::Secret(namespace.to_owned(), name.clone()));
-            self.engine.fetch(namespace, name, &reference.key).await?.map(|s| s.expose_secret().as_bytes().to_vec())
-        } else {
-            edges.insert(Target::ConfigMap(namespace.to_owned(), name.clone()));
-            self.engine.kube.config_map(namespace, name, &reference.key).await?
-        };
-        match found {
-            Some(bytes) => Ok(Some(bytes)),
-            None => Err(Stop::wait(
-                Reason::SecretNotFound,
-                format!("{what} {namespace}/{name} with the key {} does not exist yet", reference.key),
-            )),
+    /// What the CA bundle is read from.
+    fn ca_target(&self, common: &ConnectionCommon) -> Option<Target> {
+        let reference = common.ca_bundle_ref.as_ref()?;
+        let namespace = self.key.namespace.to_string();
+        match (&reference.config_map, &reference.secret) {
+            (Some(name), _) => Some(Target::ConfigMap(namespace, name.clone())),
+            (None, Some(name)) => Some(Target::Secret(namespace, name.clone())),
+            (None, None) => None,
         }
     }
 
-    async fn credential(&self, edges: &mut BTreeSet<Target>) -> Result<SecretString, Stop> {
+    async fn ca_bundle(&self, common: &ConnectionCommon) -> Result<Option<Vec<u8>>, Stop> {
+        let Some(reference) = &common.ca_bundle_ref else { return Ok(None) };
+        let key = &reference.key;
+        let (what, namespace, name, found) = match self.ca_target(common) {
+            Some(Target::Secret(namespace, name)) => {
+                let found = self.engine.fetch(&namespace, &name, key).await?;
+                ("Secret", namespace, name, found.map(|(value, _)| value.expose_secret().as_bytes().to_vec()))
+            }
+            Some(Target::ConfigMap(namespace, name)) => {
+                let found = self.engine.kube.config_map(&namespace, &name, key).await?;
+                ("ConfigMap", namespace, name, found)
+            }
+            _ => return Err(Stop::hopeless(Reason::InvalidSpec, "caBundleRef names neither configMap nor secret")),
+        };
+        let missing = || format!("{what} {namespace}/{name} with the key {key} does not exist yet");
+        found.map(Some).ok_or_else(|| Stop::wait(Reason::SecretNotFound, missing()))
+    }
+
+    /// Asks the kind for its credential, with the Secrets that are there.
+    fn ask(&self, secrets: &Secrets) -> (Result<SecretString, Wait>, Found) {
+        let cx = Cx::new(&self.key.namespace, &self.engine.owner, &self.engine.cache, secrets);
+        let result = self.ops.credential(&self.object, &cx);
+        (result, cx.into_found())
+    }
+
+    /// The credential, and the version of what it was read from.
+    async fn credential(&self) -> Result<(SecretString, String), Stop> {
         let mut secrets = Secrets::new();
         loop {
-            let cx = Cx::new(&self.key.namespace, &self.engine.owner, &self.engine.cache, &secrets);
-            let result = self.ops.credential(&self.object, &cx);
-            let found = cx.into_found();
-            edges.extend(found.edges);
-            let Some(wanted) = found.wanted else { return Ok(result?) };
+            let (result, found) = self.ask(&secrets);
+            let Some(wanted) = found.wanted else {
+                let mut versions: Vec<&str> = secrets.values().flatten().map(|(_, version)| version.as_str()).collect();
+                versions.sort_unstable();
+                return Ok((result?, versions.join(",")));
+            };
             let value = self.engine.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
             secrets.insert(wanted, value);
         }

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use super::{
     cache::AnyKind,
     connect::ConnectionPass,
-    context::Secrets,
     key::{Key, Target},
     kind::Identity,
     pass::Outcome,
@@ -14,7 +13,7 @@ use super::{
     raw::Raw,
     reason::Reason,
     report::backoff,
-    spec::{ConnectionCommon, annotations},
+    spec::{Common, ConnectionCommon, annotations},
     status::{State, conditions},
     stop::Judgement,
 };
@@ -26,11 +25,10 @@ impl ConnectionPass<'_> {
             self.engine.links.forget(self.key);
             return Outcome { word: "deleting", requests: 0, later: None };
         }
-        if self.engine.links.get(self.key).is_none() {
-            // After a restart: the credential is needed for the deletions that this one waits for.
-            if let Ok(common) = self.object.spec::<ConnectionCommon>() {
-                let _ = self.build(&common).await;
-            }
+        // After a restart, and where the Secret changed: the credential is needed for the deletions that this one waits for. Where it
+        // cannot be read, the last one serves.
+        if let Ok(common) = self.object.spec::<ConnectionCommon>() {
+            let _ = self.build(&common).await;
         }
         self.engine.links.change(self.key, |known| known.deleting = true);
         let users: Vec<String> = self.users();
@@ -51,11 +49,15 @@ impl ConnectionPass<'_> {
         if let Some(known) = self.engine.links.get(self.key)
             && (!known.verified || known.link.gate().is_shut().is_some())
             && self.probe(&known).await.is_ok()
-            && self.check_account(&known).await.is_ok()
         {
             known.link.gate().open();
-            self.engine.links.change(self.key, |known| known.verified = true);
-            self.engine.wake_dependents(&Target::Resource(self.key.clone()));
+            if known.verified || self.check_account(&known).await.is_ok() {
+                self.engine.links.change(self.key, |known| {
+                    known.verified = true;
+                    known.trouble = None;
+                });
+                self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
+            }
         }
         let shown = users.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let message = format!(
@@ -85,9 +87,14 @@ impl ConnectionPass<'_> {
             if let Some(intent) = status.intent(&self.engine.owner, object.uid()) {
                 return ops.connection() == self.key.kind && intent.connection == name;
             }
-            // Held and nothing recorded: a crash may have come between a create and its record.
-            let (result, _) = self.engine.compute(ops, key, object, &Secrets::new());
-            ops.identity() == Identity::Mark && result.is_ok_and(|resolved| resolved.connection == *self.key)
+            // Held and nothing recorded: a create may be under way, or a crash came between it and its record.
+            let named = object.spec::<Common>().ok().and_then(|common| common.connection_ref);
+            ops.identity() == Identity::Mark
+                && ops.connection() == self.key.kind
+                && named.is_some_and(|reference| {
+                    let namespace = reference.namespace.as_deref().unwrap_or(&key.namespace);
+                    reference.name == *self.key.name && *namespace == *self.key.namespace
+                })
         };
         let all = self.engine.cache.all().into_iter();
         all.filter(|(key, object)| object.is_held() && uses(key, object)).map(|(key, _)| key.to_string()).collect()

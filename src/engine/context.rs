@@ -18,8 +18,8 @@ use crate::remote::Segment;
 /// A key of a Secret, by namespace, name and key.
 pub type SecretKey = (String, String, String);
 
-/// The values of Secrets that a pass has fetched; none for what was looked for and is not there.
-pub type Secrets = HashMap<SecretKey, Option<SecretString>>;
+/// The values of Secrets that a pass has fetched, each with the version of its Secret; none for what was looked for and is not there.
+pub type Secrets = HashMap<SecretKey, Option<(SecretString, String)>>;
 
 /// The context of one computation.
 pub struct Cx<'a> {
@@ -117,7 +117,7 @@ impl<'a> Cx<'a> {
         let mut found = self.found.borrow_mut();
         found.edges.insert(Target::Secret(wanted.0.clone(), wanted.1.clone()));
         match self.secrets.get(&wanted) {
-            Some(Some(value)) => return Ok(value.clone()),
+            Some(Some((value, _))) => return Ok(value.clone()),
             Some(None) => {}
             None => found.wanted = Some(wanted),
         }

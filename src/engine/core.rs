@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    cache::{AnyKind, Cache, Kinds},
+    cache::{AnyKind, Cache, Change, Kinds},
     edges::Edges,
     events::Events,
     key::{Key, Target},
@@ -17,6 +17,7 @@ use super::{
     links::Links,
     metrics::Metrics,
     queue::{Cause, Lane, Queue},
+    raw::Raw,
     settings::Settings,
 };
 use crate::remote::{HttpFactory, Path};
@@ -50,6 +51,8 @@ pub struct Memory {
     pub intent: Option<(String, Instant)>,
     /// Objects with this resource's mark that are not its own, as a sweep saw them.
     pub duplicates: Vec<Path>,
+    /// Whether this process put the finalizer there: no earlier one can have sent a create.
+    pub held: bool,
     /// Until when a create of this process without an answer may still take effect unseen.
     pub unsettled: Option<Instant>,
     /// When to ask next for something that takes its time.
@@ -147,6 +150,15 @@ impl Engine {
     pub fn nudge_dependents(&self, target: &Target) {
         for key in self.edges.dependents(target) {
             self.queue.push(&key, Lane::Sweep, Cause::Start);
+        }
+    }
+
+    /// Takes the answer to a write of our own, and wakes the resource where it shows a user's change.
+    pub fn wrote(&self, key: &Key, object: Raw) {
+        let lane = if object.is_deleting() { Lane::Deletion } else { Lane::User };
+        if self.cache.wrote(key, object) == Change::User {
+            self.queue.push(key, lane, Cause::Look);
+            self.wake_dependents(&Target::Resource(key.clone()));
         }
     }
 

@@ -24,7 +24,16 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`]; an answer that says definitely that nothing was made clears the intent, any other keeps it.
     pub async fn create(&mut self, resolved: &Resolved) -> Result<Value, Stop> {
-        let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
+        let window = resolved.link().deadline() + self.engine.settings.consistency;
+        let by_an_earlier_process = self.was_held && self.ops.identity() == Identity::Mark;
+        let unsettled = self.engine.remember(self.object.uid(), |memory| {
+            if by_an_earlier_process && !memory.held {
+                // It may have sent a create just before it ended.
+                memory.held = true;
+                memory.unsettled = Some(Instant::now() + window);
+            }
+            memory.unsettled
+        });
         if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
             return Err(self.still_waiting(until));
         }
@@ -37,14 +46,16 @@ impl Pass<'_> {
         if self.ops.identity() == Identity::Intent {
             self.write_intent(resolved, &body).await?;
         }
-        // Between the first look and now a rival may have come.
-        self.claim(resolved)?;
+        // Between the first look and now a rival may have come. Nothing was sent yet, so nothing is open.
+        if let Err(stop) = self.claim(resolved) {
+            self.status.creating = None;
+            return Err(stop);
+        }
         let body = Value::Object(body);
         let answer = self.send(&link, Call::new(Method::POST, &resolved.collection).body(&body)).await;
         let object = match answer {
             Ok(object) => object.unwrap_or_default(),
             Err(error) => {
-                let window = link.deadline() + self.engine.settings.consistency;
                 if error.is_definite() {
                     self.status.creating = None;
                 } else {
@@ -90,7 +101,7 @@ impl Pass<'_> {
         // What the last try said stands until there is something better to say.
         if self.failure().is_none() {
             let creating = State::new(false, Reason::Creating, "The object is being created.");
-            self.status.observed_generation = Some(self.object.generation());
+            self.status.observed_generation = Some(self.generation);
             self.condition(conditions::READY, Some(&creating));
             self.condition(conditions::SYNCED, Some(&creating));
             self.condition(conditions::RECONCILING, Some(&State { holds: Tri::True, ..creating }));
@@ -102,7 +113,7 @@ impl Pass<'_> {
     /// Why the last try at this generation failed, if it did.
     fn failure(&self) -> Option<(Reason, String)> {
         let ready = self.status.condition(conditions::READY)?;
-        let of_this_generation = ready.observed_generation == Some(self.object.generation());
+        let of_this_generation = ready.observed_generation == Some(self.generation);
         let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == ready.reason)?;
         (of_this_generation && ready.status == "False" && !reason.is_waiting()).then(|| (reason, ready.message.clone()))
     }

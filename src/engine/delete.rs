@@ -143,6 +143,11 @@ impl Pass<'_> {
 
     /// Nothing is recorded, but a crash may have come between the create and its record: the mark tells.
     async fn by_mark(&mut self) -> Result<Ended, Stop> {
+        let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
+        if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
+            let message = "an earlier create may still take effect; looking for its result after the wait";
+            return Err(Stop::wait_until(Reason::Deleting, message, until));
+        }
         let resolved = match self.engine.resolve(self.ops, self.key, &self.object).await {
             Ok(resolved) => resolved,
             Err(Stop::Halt(halt)) if matches!(halt.reason, Reason::ConnectionNotReady) => {
@@ -153,9 +158,7 @@ impl Pass<'_> {
             }
             Err(stop) => return Err(stop),
         };
-        if resolved.known.common.mode == Mode::Observe {
-            return Err(blocked(format!("{} only observes; set its spec.mode to Manage", resolved.connection)));
-        }
+        self.check_usable(&resolved.connection, &resolved.known)?;
         let link = resolved.link().clone();
         let items = link
             .list(&resolved.collection, None, &mut self.requests)
@@ -212,7 +215,7 @@ impl Pass<'_> {
             .ok_or_else(|| blocked(format!("status.remote.connection is damaged: {name:?}")))?;
         self.engine.edges.set(self.key, [Target::Resource(key.clone())].into());
         let Some(known) = self.engine.links.get(&key) else {
-            return Err(blocked(format!("{key} is not there or not ready; make it again with its Secret")));
+            return Err(waits(format!("{key} is not there or not ready; make it again with its Secret")));
         };
         if known.link.account() != account {
             return Err(blocked(format!(
@@ -220,19 +223,23 @@ impl Pass<'_> {
                 known.link.account()
             )));
         }
-        if known.common.mode == Mode::Observe {
-            return Err(blocked(format!("{key} only observes; set its spec.mode to Manage")));
-        }
-        if let Some(wait) = known.trouble.as_ref().filter(|w| w.reason == Reason::AccountChanged) {
-            return Err(blocked(format!("{key}: {}", wait.message)));
-        }
-        if !known.verified {
-            // Another account's 404 would be taken for a deletion.
-            let message = format!("{key} has not been tried yet with its present credential{ORPHAN_HINT}");
-            let (reason, judgement, again) = (Reason::DeletionBlocked, Judgement::Waiting, Again::Backoff(None));
-            return Err(Stop::Halt(Halt { reason, message, judgement, again }));
-        }
+        self.check_usable(&key, &known)?;
         Ok(known)
+    }
+
+    /// Whether a connection may be used for a deletion. It wakes the resource when that changes.
+    fn check_usable(&self, key: &Key, known: &Known) -> Result<(), Stop> {
+        let why = if !self.engine.may_write(key) {
+            format!("{key} only observes; set its spec.mode to Manage")
+        } else if let Some(wait) = known.trouble.as_ref().filter(|w| w.reason == Reason::AccountChanged) {
+            format!("{key}: {}", wait.message)
+        } else if !known.verified {
+            // Another account's 404 would be taken for a deletion.
+            format!("{key} has not been tried yet with its present credential")
+        } else {
+            return Ok(());
+        };
+        Err(waits(why))
     }
 
     /// Why the API did not delete.
@@ -243,7 +250,14 @@ impl Pass<'_> {
     /// Wakes whoever waited for this resource to be gone.
     pub fn wake_after_end(&self) {
         self.engine.wake_dependents(&Target::Resource(self.key.clone()));
-        let connection = self.status.remote.as_ref().and_then(|r| parse_connection(self.ops, &r.connection));
+        let recorded = self.status.remote.as_ref().map(|r| r.connection.clone());
+        let open = || self.status.creating.as_ref().map(|i| i.connection.clone());
+        let named = || {
+            let reference = self.object.spec::<Common>().ok()?.connection_ref?;
+            let namespace = reference.namespace.unwrap_or_else(|| self.key.namespace.to_string());
+            Some(format!("{namespace}/{}", reference.name))
+        };
+        let connection = recorded.or_else(open).or_else(named).and_then(|name| parse_connection(self.ops, &name));
         let mut keys: Vec<Key> = connection.into_iter().collect();
         let parents = self.status.remote.as_ref().and_then(|r| Path::parse(&r.path).ok()).and_then(|p| p.parent());
         if let (Some(parent), Some(connection)) = (parents, keys.first().cloned()) {
@@ -253,6 +267,11 @@ impl Pass<'_> {
             self.engine.queue.push(&key, super::queue::Lane::Deletion, super::queue::Cause::Look);
         }
     }
+}
+
+/// In the way of a deletion until something happens that wakes the resource.
+fn waits(message: impl Into<String>) -> Stop {
+    hint(Stop::wait(Reason::DeletionBlocked, message))
 }
 
 /// What is in the way of a deletion, with the way out.

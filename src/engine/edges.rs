@@ -17,11 +17,11 @@ struct Inner {
 pub struct Edges(Mutex<Inner>);
 
 impl Edges {
-    /// What a resource depends on, as its last computation found.
-    pub fn set(&self, key: &Key, targets: BTreeSet<Target>) {
+    /// What a resource depends on, as its last computation found; true where that is news.
+    pub fn set(&self, key: &Key, targets: BTreeSet<Target>) -> bool {
         let mut inner = self.lock();
-        if inner.uses.get(key) == Some(&targets) {
-            return;
+        if inner.uses.get(key).map_or(targets.is_empty(), |old| *old == targets) {
+            return false;
         }
         for old in inner.uses.remove(key).into_iter().flatten() {
             if let Some(keys) = inner.used_by.get_mut(&old) {
@@ -37,6 +37,7 @@ impl Edges {
         if !targets.is_empty() {
             inner.uses.insert(key.clone(), targets);
         }
+        true
     }
 
     /// Who depends on something.

@@ -2,6 +2,7 @@
 use http::Method;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     kind::Identity,
@@ -90,7 +91,7 @@ impl Pass<'_> {
             Read::Absent => {
                 // Made again only where nobody has taken its place meanwhile.
                 let items = self.check_absence(resolved, &path).await?;
-                let found = self.from_listing(resolved, &items).await?;
+                let found = self.find_in_listing(resolved, &items).await?;
                 Ok(Some(Identified { recorded: true, ..found }))
             }
             Read::ParentAbsent(parent) => {
@@ -136,7 +137,7 @@ impl Pass<'_> {
             .collection
             .child(&Segment::new(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("lifecycle.id: {e}")))?);
         if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
-            return Err(Stop::wait(Reason::Conflict, format!("the object {id} belongs to {other}")));
+            return Err(self.conflict(format!("the object {id} belongs to {other}")));
         }
         match self.read(resolved.link().clone().as_ref(), &path).await? {
             Read::Found(object) => {
@@ -164,11 +165,11 @@ impl Pass<'_> {
             Err(ApiError::Absent) => return Err(self.parent_gone(resolved)),
             other => other.map_err(|e| Self::stop(&link, e))?,
         };
-        self.from_listing(resolved, &items).await
+        self.find_in_listing(resolved, &items).await
     }
 
     /// What a listing shows of this resource: its mark, or objects of its name.
-    async fn from_listing(&mut self, resolved: &Resolved, items: &[Value]) -> Result<Identified, Stop> {
+    async fn find_in_listing(&mut self, resolved: &Resolved, items: &[Value]) -> Result<Identified, Stop> {
         let link = resolved.link().clone();
         if self.ops.identity() == Identity::Mark {
             let is_ours = |item: &&Value| mark::read(item, &self.engine.owner, self.key) == Mark::Ours;
@@ -182,10 +183,15 @@ impl Pass<'_> {
             self.check_mark(resolved, item, false)?;
             let id = link.api().id(item).unwrap_or_default();
             if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
-                return Err(Stop::wait(Reason::Conflict, format!("the object of this name ({id}) belongs to {other}")));
+                return Err(self.conflict(format!("the object of this name ({id}) belongs to {other}")));
             }
         }
         self.take_stranger(resolved, &named)
+    }
+
+    /// Another resource has the object. Its end or its change may come without a wake: look again after a while.
+    fn conflict(&self, message: String) -> Stop {
+        Stop::wait_until(Reason::Conflict, message, Instant::now() + self.engine.settings.stalled)
     }
 
     /// What to do about objects of the wanted name that are nobody's.
@@ -294,7 +300,7 @@ impl Pass<'_> {
                 Err(Stop::refused(Reason::OwnedByAnother, message))
             }
             Mark::Sibling(uid) => match self.engine.cache.by_uid(self.key.kind, &uid) {
-                Some(other) => Err(Stop::wait(Reason::Conflict, format!("the object belongs to {other}"))),
+                Some(other) => Err(self.conflict(format!("the object belongs to {other}"))),
                 None => Ok(()),
             },
         }

@@ -50,6 +50,8 @@ impl From<kube::Error> for KubeError {
             kube::Error::Api(status) => match status.code {
                 404 => Self::Gone,
                 409 => Self::Conflict,
+                // So the API server answers a patch that is meant for another UID.
+                422 if status.message.contains("metadata.uid") => Self::Gone,
                 403 => Self::Forbidden(status.message),
                 _ => Self::Other(status.message),
             },
@@ -153,15 +155,24 @@ impl Kubernetes {
         self.in_time(api.patch_status(object.name(), &params, &patch)).await.map(Some)
     }
 
-    /// A key of a Secret.
+    /// A key of a Secret, and the version of the Secret.
     ///
     /// # Errors
     /// [`KubeError`].
-    pub async fn secret(&self, namespace: &str, name: &str, key: &str) -> Result<Option<SecretString>, KubeError> {
+    pub async fn secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> Result<Option<(SecretString, String)>, KubeError> {
         let secret = self.in_time(Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name)).await?;
-        let bytes = secret.and_then(|s| s.data?.remove(key));
+        let Some(secret) = secret else { return Ok(None) };
+        let metadata = secret.metadata;
+        let version = format!("{}/{}", metadata.uid.unwrap_or_default(), metadata.resource_version.unwrap_or_default());
+        let bytes = secret.data.and_then(|mut data| data.remove(key));
         // A token pasted by `echo` ends in a newline, which no header may hold.
-        Ok(bytes.and_then(|b| String::from_utf8(b.0).ok()).map(|text| SecretString::from(text.trim().to_owned())))
+        let text = bytes.and_then(|b| String::from_utf8(b.0).ok());
+        Ok(text.map(|text| (SecretString::from(text.trim().to_owned()), version)))
     }
 
     /// A key of a `ConfigMap`.

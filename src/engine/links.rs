@@ -20,6 +20,10 @@ pub struct Known {
     pub generation: i64,
     /// Changes with the credential and the CA bundle.
     pub fingerprint: String,
+    /// Which version of the Secret the credential was read from.
+    pub version: String,
+    /// Why the last sweep did not see everything, if it did not.
+    pub sweep_trouble: Option<Wait>,
     /// Why resources cannot use it, if they cannot.
     pub trouble: Option<Wait>,
     /// Whether the credential was seen to work.

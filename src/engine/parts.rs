@@ -94,7 +94,8 @@ impl Pass<'_> {
                 Err(ApiError::Refused(refusal)) if refusal.status == 409 => {}
                 Err(error) => return Err(self.explain(&link, entries, error).await),
             }
-            if was_accepted {
+            // Only what was there once can have been taken away.
+            if was_accepted && named.contains(key) {
                 done.corrected.push(difference);
             }
             done.updated = true;
@@ -118,7 +119,7 @@ impl Pass<'_> {
             done.updated = true;
         }
         if corrects {
-            self.remember_part(entries.name, wanted);
+            self.remember_part(entries.name, wanted.into_iter().filter(|key| !unbound.contains(key)).collect());
         }
         if let (Some(lookup), false) = (&entries.lookup, entries.wanted.is_empty()) {
             let missing = done.unbound.get_or_insert_default();
@@ -159,7 +160,7 @@ impl Pass<'_> {
         }
         let body = json!({ "data": [{ row.key.0: row.key.1, row.field: wanted }] });
         self.send(&link, Call::new(Method::PATCH, &row.path).body(&body)).await.map_err(|e| Self::stop(&link, e))?;
-        if self.is_accepted() {
+        if self.is_accepted() && self.status.parts.contains_key(row.name) {
             done.corrected.push(difference);
         }
         done.updated = true;

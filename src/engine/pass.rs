@@ -67,6 +67,8 @@ pub struct Pass<'e> {
     pub key: &'e Key,
     /// The resource as it is, with what this pass wrote.
     pub object: Arc<Raw>,
+    /// The generation that this pass works on; the answer to a write of ours may show a newer one.
+    pub generation: i64,
     /// Its status as it will be written.
     pub status: Status,
     /// Whether Portico's finalizer was there when the pass began: an earlier pass may have created something.
@@ -85,8 +87,20 @@ impl<'e> Pass<'e> {
     /// A pass over an object.
     #[must_use]
     pub fn new(engine: &'e Engine, ops: &'static dyn Ops, key: &'e Key, object: Arc<Raw>) -> Self {
-        let (status, was_held) = (object.status(), object.is_held());
-        Self { engine, ops, key, object, status, was_held, write_failed: false, made: false, note: None, requests: 0 }
+        let (status, was_held, generation) = (object.status(), object.is_held(), object.generation());
+        Self {
+            engine,
+            ops,
+            key,
+            object,
+            generation,
+            status,
+            was_held,
+            write_failed: false,
+            made: false,
+            note: None,
+            requests: 0,
+        }
     }
 
     /// Runs to the end, and writes the status.
@@ -166,7 +180,7 @@ impl<'e> Pass<'e> {
     /// Whether the API accepted this generation of the spec.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        self.status.observed_generation == Some(self.object.generation()) && self.status.is_true(conditions::READY)
+        self.status.observed_generation == Some(self.generation) && self.status.is_true(conditions::READY)
     }
 
     /// Whether nothing is open, so that a start of the operator may leave it to the sweep.
@@ -187,7 +201,9 @@ impl<'e> Pass<'e> {
             return Ok(());
         }
         let held = self.engine.kube.hold(self.ops.info(), &self.object).await;
-        self.take(held).await
+        self.take(held).await?;
+        self.engine.remember(self.object.uid(), |memory| memory.held = true);
+        Ok(())
     }
 
     /// Removes the finalizer.
@@ -203,7 +219,7 @@ impl<'e> Pass<'e> {
     async fn take(&mut self, answer: Result<Raw, KubeError>) -> Result<(), Stop> {
         match answer {
             Ok(object) => {
-                self.engine.cache.wrote(self.key, object.clone());
+                self.engine.wrote(self.key, object.clone());
                 self.object = Arc::new(object);
                 Ok(())
             }
@@ -212,7 +228,7 @@ impl<'e> Pass<'e> {
                     && let Ok(Some(object)) =
                         self.engine.kube.get(self.ops.info(), &self.key.namespace, &self.key.name).await
                 {
-                    self.engine.cache.wrote(self.key, object);
+                    self.engine.wrote(self.key, object);
                 }
                 Err(Stop::Kube(error))
             }
@@ -241,7 +257,7 @@ impl<'e> Pass<'e> {
         let mut wait = std::time::Duration::from_millis(50);
         loop {
             match self.write_status(Precondition::Uid).await {
-                Err(Stop::Kube(KubeError::Gone | KubeError::Conflict)) if self.is_gone().await => {
+                Err(Stop::Kube(_)) if self.is_gone().await => {
                     if self.made {
                         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
                         let removed = self.send(link, Call::new(Method::DELETE, path).query(query)).await;
@@ -346,7 +362,6 @@ impl<'e> Pass<'e> {
 
     /// Sets a condition.
     pub fn condition(&mut self, type_: &str, state: Option<&State>) {
-        let generation = self.object.generation();
-        self.status.set(type_, state, generation, self.engine.clock.now());
+        self.status.set(type_, state, self.generation, self.engine.clock.now());
     }
 }

@@ -72,10 +72,12 @@ impl Pass<'_> {
         }
         let path = self.recorded_path()?.then(progress.action);
         let link = resolved.link().clone();
-        let verdict = match self.send(&link, Call::new(Method::POST, &path)).await {
+        self.requests += 1;
+        // The object was accepted whatever comes of this question, so its failure is no failed write.
+        let verdict = match link.send(Call::new(Method::POST, &path)).await {
             Ok(answer) => (progress.judge)(&answer.unwrap_or_default()),
             Err(ApiError::Refused(refusal)) => Err(refusal.words()),
-            Err(error) => return Err(Self::stop(&link, error)),
+            Err(error) => Err(error.to_string()),
         };
         match verdict {
             Ok(()) => {

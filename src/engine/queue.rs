@@ -45,7 +45,7 @@ struct Entry {
 enum Place {
     Ready,
     Later(Instant),
-    Running { again: bool },
+    Running { again: bool, nudged: bool },
 }
 
 #[derive(Default)]
@@ -79,7 +79,12 @@ impl Queue {
                 entry.lane = before.min(lane);
                 entry.cause = entry.cause.max(cause);
                 match &mut entry.place {
-                    Place::Running { again } => {
+                    // It may just be failing: then its own wait goes before a nudge.
+                    Place::Running { nudged, .. } if lane == Lane::Sweep => {
+                        *nudged = true;
+                        return;
+                    }
+                    Place::Running { again, .. } => {
                         // What runs now began with another lane; the next run has the one asked for.
                         if !*again {
                             entry.lane = lane;
@@ -146,7 +151,12 @@ impl Queue {
         let mut inner = self.lock();
         inner.running -= 1;
         let Some(entry) = inner.entries.get_mut(key) else { return };
-        if entry.place == (Place::Running { again: true }) {
+        let fails = later.is_some_and(|(_, lane)| lane != Lane::Sweep);
+        let wanted = match entry.place {
+            Place::Running { again, nudged } => again || (nudged && !fails),
+            Place::Ready | Place::Later(_) => false,
+        };
+        if wanted {
             entry.place = Place::Ready;
             let lane = entry.lane;
             inner.ready[lane as usize].push_back(key.clone());
@@ -192,7 +202,7 @@ impl Inner {
         let key = self.ready.iter_mut().find_map(VecDeque::pop_front)?;
         let entry = self.entries.get_mut(&key)?;
         let found = (key, entry.cause, entry.lane);
-        entry.place = Place::Running { again: false };
+        entry.place = Place::Running { again: false, nudged: false };
         entry.cause = Cause::Start;
         self.running += 1;
         Some(found)

@@ -42,6 +42,27 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether its message repeats the API's words, which may hold something new in every answer.
+    #[must_use]
+    pub fn quotes_the_api(self) -> bool {
+        use Reason::{
+            AlreadyExists, CredentialRejected, DeletionBlocked, InvalidSpec, PermissionDenied, QuotaExceeded,
+            RemoteUnavailable,
+        };
+        matches!(
+            self,
+            AlreadyExists
+                | CredentialRejected
+                | DeletionBlocked
+                | InvalidSpec
+                | PermissionDenied
+                | QuotaExceeded
+                | RemoteUnavailable
+        )
+    }
+}
+
 reasons! {
     /// The object exists and equals the spec.
     Available,

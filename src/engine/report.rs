@@ -61,7 +61,7 @@ impl Pass<'_> {
                 self.condition(conditions::READY, Some(&State::new(false, halt.reason, halt.message.clone())));
                 self.condition(conditions::RECONCILING, Some(&State::new(true, halt.reason, halt.message.clone())));
                 self.condition(conditions::STALLED, None);
-                self.status.observed_generation = Some(self.object.generation());
+                self.status.observed_generation = Some(self.generation);
                 self.finish(&before, "blocked", later).await
             }
             Err(Stop::Kube(KubeError::Gone)) => self.outcome("gone", None),
@@ -116,7 +116,7 @@ impl Pass<'_> {
 
     /// The status speaks of the resource as it is now; where the API could not be asked, a wish to look again stays open.
     fn answer(&mut self, asked: bool) {
-        self.status.observed_generation = Some(self.object.generation());
+        self.status.observed_generation = Some(self.generation);
         if asked {
             let wish = self.object.annotation(annotations::RECONCILE_AT);
             self.status.last_handled_reconcile_at = wish.map(str::to_owned);
@@ -182,7 +182,7 @@ impl Pass<'_> {
             Again::OnWake => None,
             Again::At(at) => Some((at.max(now) + self.engine.jitter(Duration::from_millis(20)), Lane::Retry)),
             Again::Backoff(earliest) => {
-                let generation = self.object.generation();
+                let generation = self.generation;
                 let failures = self.engine.remember(self.object.uid(), |memory| {
                     if memory.generation != generation {
                         (memory.generation, memory.failures, memory.failing_since) = (generation, 0, None);
@@ -191,7 +191,14 @@ impl Pass<'_> {
                     memory.failing_since.get_or_insert(now);
                     memory.failures
                 });
-                let wait = backoff(&self.engine.settings, failures, halt.judgement);
+                // A try that takes many requests is made less often: at most six requests in the first minute.
+                let least = match self.requests {
+                    0..=2 => 0,
+                    3 => 3,
+                    _ => 6,
+                };
+                let wait =
+                    backoff(&self.engine.settings, failures, halt.judgement).max(self.engine.settings.backoff * least);
                 let due = now + self.engine.jitter(wait);
                 Some((earliest.map_or(due, |earliest| earliest.max(due)), Lane::Retry))
             }

@@ -1,6 +1,7 @@
 //! The first step of a pass: what the spec and everything it refers to amount to. The only I/O is fetching Secrets.
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{
@@ -44,6 +45,13 @@ pub struct Resolved {
     pub may_adopt: bool,
 }
 
+/// The part of a connection's spec that stops all writes.
+#[derive(serde::Deserialize)]
+struct Switch {
+    #[serde(default)]
+    mode: Mode,
+}
+
 impl Resolved {
     /// The link.
     #[must_use]
@@ -67,21 +75,25 @@ impl Engine {
         let mut secrets = Secrets::new();
         loop {
             let (result, found) = self.compute(ops, key, object, &secrets);
-            if let Some(wanted) = found.wanted {
-                let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
-                secrets.insert(wanted, value);
-            } else {
-                self.edges.set(key, found.edges);
-                return Ok(result?);
+            if self.edges.set(key, found.edges) {
+                // What changed before the edges were there woke nobody: look again, now that a change would.
+                continue;
+            }
+            match found.wanted {
+                Some(wanted) => {
+                    let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
+                    secrets.insert(wanted, value);
+                }
+                None => return Ok(result?),
             }
         }
     }
 
-    /// A value of a Secret.
+    /// A value of a Secret, and the version of the Secret.
     ///
     /// # Errors
     /// [`Stop`] where Portico may not read it, or the API server fails.
-    pub async fn fetch(&self, namespace: &str, name: &str, key: &str) -> Result<Option<secrecy::SecretString>, Stop> {
+    pub async fn fetch(&self, namespace: &str, name: &str, key: &str) -> Result<Option<(SecretString, String)>, Stop> {
         match self.kube.secret(namespace, name, key).await {
             Err(KubeError::Forbidden(why)) => Err(Stop::refused(
                 Reason::SecretAccessDenied,
@@ -144,12 +156,19 @@ impl Engine {
     ) -> Result<Resolved, Wait> {
         let known = self.connection(key, &connection, object.is_deleting())?;
         let Endpoint::Collection { path: collection } = endpoint;
-        let writes = common.lifecycle.mode == Mode::Manage && known.common.mode == Mode::Manage;
+        let writes = common.lifecycle.mode == Mode::Manage && self.may_write(&connection);
         let may_adopt = connection.namespace == key.namespace || known.common.allow_adoption;
         let natural_key = desired.body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let status = object.status();
         let (desired, label_keys) = with_labels(ops, key, object, &self.owner, &status, common.lifecycle.mode, desired);
         Ok(Resolved { common, connection, known, collection, desired, label_keys, natural_key, writes, may_adopt })
+    }
+
+    /// Whether a connection lets its resources write. Read from the connection as it is now: it is a switch. Unreadable means no.
+    #[must_use]
+    pub fn may_write(&self, connection: &Key) -> bool {
+        let mode = self.cache.get(connection).and_then(|object| object.spec::<Switch>().ok());
+        mode.is_some_and(|switch| switch.mode == Mode::Manage)
     }
 
     /// A connection that a resource may use.

@@ -277,11 +277,18 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 #[serde(rename_all = "camelCase", default)]
 pub struct Common {
     /// How the remote object is treated.
+    #[serde(deserialize_with = "null_is_default")]
     pub lifecycle: Lifecycle,
     /// The connection, where the resource names one itself.
     pub connection_ref: Option<ConnectionRef>,
     /// Who may refer to the resource.
+    #[serde(deserialize_with = "null_is_default")]
     pub allowed_namespaces: AllowedNamespaces,
+}
+
+/// What is stored as null means the same as what is left out.
+fn null_is_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// The part of a connection's spec that the engine reads, whatever the API.
@@ -295,13 +302,13 @@ pub struct ConnectionCommon {
     #[serde(default)]
     pub resync_interval: Option<Span>,
     /// How many requests it may send.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub rate_limit: RateLimit,
     /// The deadline of one request.
     #[serde(default)]
     pub request_timeout: Option<Span>,
     /// Who may use it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub allowed_namespaces: AllowedNamespaces,
     /// Whether other namespaces may adopt and bind through it.
     #[serde(default)]

@@ -208,6 +208,7 @@ impl<E> Status<E> {
                 if old.status == new.status {
                     new.last_transition_time = old.last_transition_time.clone();
                     if old.reason == new.reason
+                        && state.reason.quotes_the_api()
                         && is_same_in_words(&old.message, &new.message)
                         && old.observed_generation == new.observed_generation
                     {

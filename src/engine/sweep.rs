@@ -16,7 +16,7 @@ use super::{
     core::Engine,
     diff::diff,
     key::Key,
-    kind::{Identity, Ops},
+    kind::{Identity, Ops, Wait},
     links::Known,
     mark,
     queue::{Cause, Lane},
@@ -24,6 +24,7 @@ use super::{
     report::is_news,
     spec::Drift,
     status::Status,
+    stop::Stop,
 };
 use crate::remote::{ApiError, Path, Segment};
 
@@ -38,7 +39,7 @@ struct Owned {
 /// Lists every collection in use through a connection and wakes the owners of what differs. Says how many requests it took.
 pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
     let mut requests = 0;
-    let mut complete = true;
+    let mut trouble = None;
     for (collection, owned) in collections(engine, connection) {
         let items = match known.link.list(&collection, None, &mut requests).await {
             Ok(items) => items,
@@ -49,7 +50,9 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
             }
             Err(error) => {
                 tracing::info!(%connection, %collection, %error, "a listing failed");
-                complete = false;
+                if let Stop::Halt(halt) = Stop::from_api(error, known.link.gate().is_shut().map(|(shut, _)| shut)) {
+                    trouble.get_or_insert(Wait::new(halt.reason, halt.message));
+                }
                 continue;
             }
         };
@@ -66,9 +69,10 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
     let now = Instant::now();
     engine.links.change(connection, |known| {
         known.swept = Some(now);
-        if complete {
+        if trouble.is_none() {
             known.answered = Some(now);
         }
+        known.sweep_trouble = trouble;
     });
     requests
 }

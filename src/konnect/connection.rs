@@ -78,6 +78,9 @@ pub struct ConnectionExtra {
     /// Objects that vanished at once, so that nothing is made again until a person confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absence: Option<AbsenceStatus>,
+    /// The version of the Secret that was last seen to belong to the account of the recorded objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
 }
 
 /// Objects that vanished at once.

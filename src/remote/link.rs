@@ -19,6 +19,8 @@ use crate::engine::metrics::Metrics;
 
 /// No answer of a management API is larger; what is, is cut off.
 const LARGEST_ANSWER: usize = 32 << 20;
+/// Nobody means a longer pause than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// A listing of more pages than this never ends.
 const MOST_PAGES: u32 = 10_000;
 
@@ -284,10 +286,10 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));
     }
     let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    Some(SystemTime::from(date).duration_since(now).unwrap_or_default())
+    Some(SystemTime::from(date).duration_since(now).unwrap_or_default().min(LONGEST_PAUSE))
 }
 
 /// `GET /v2/portals/{id}/teams`: what was called, without the ids, for metrics.

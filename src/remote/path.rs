@@ -107,6 +107,13 @@ impl Path {
         (parent.0.matches('/').count() > 1).then_some(parent)
     }
 
+    /// Whether this collection lies below an object, whose id stands in the path.
+    #[must_use]
+    pub fn is_nested(&self) -> bool {
+        // `/v2/portals` has two parts: the version and the collection.
+        self.0.matches('/').count() > 2
+    }
+
     /// The last segment, decoded: the id of an object.
     #[must_use]
     pub fn last(&self) -> Option<String> {
