@@ -192,3 +192,38 @@ impl Cache {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn portal(version: u64, generation: i64) -> Raw {
+        let metadata = json!({"namespace": "n", "name": "a", "uid": "u", "resourceVersion": version.to_string(), "generation": generation});
+        serde_json::from_value(json!({"apiVersion": "g/v1", "kind": "Portal", "metadata": metadata, "spec": {}}))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_users_change_that_our_own_answer_shows_first_is_told_once_and_not_lost() {
+        let cache = Cache::new(&Kinds { resources: Vec::new(), connections: Vec::new() });
+        let key = Key::new("Portal", "n", "a");
+        assert_eq!(cache.saw(&key, portal(10, 1)), Change::User);
+        // The user wrote version 11; the answer to our status write is 12 and shows it.
+        assert_eq!(cache.wrote(&key, portal(12, 2)), Change::User);
+        assert_eq!(cache.saw(&key, portal(11, 2)), Change::None);
+        assert_eq!(cache.saw(&key, portal(12, 2)), Change::None);
+        assert_eq!(cache.wrote(&key, portal(13, 2)), Change::Ours);
+    }
+
+    #[test]
+    fn our_own_answer_never_brings_back_what_is_gone() {
+        let cache = Cache::new(&Kinds { resources: Vec::new(), connections: Vec::new() });
+        let key = Key::new("Portal", "n", "a");
+        cache.saw(&key, portal(10, 1));
+        assert_eq!(cache.gone(&key, Some("u")), Change::Gone);
+        assert_eq!(cache.wrote(&key, portal(12, 1)), Change::None);
+        assert!(cache.get(&key).is_none());
+    }
+}

@@ -242,6 +242,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_nudge_while_a_run_fails_does_not_take_its_wait_away() {
+        let queue = Queue::default();
+        let wait = Duration::from_secs(10);
+        queue.push(&key("a"), Lane::User, Cause::Look);
+        queue.next().await.unwrap();
+        queue.push(&key("a"), Lane::Sweep, Cause::Start);
+        queue.done(&key("a"), Some((Instant::now() + wait, Lane::Retry)));
+        let started = Instant::now();
+        queue.next().await.unwrap();
+        assert_eq!(started.elapsed(), wait);
+        queue.push(&key("a"), Lane::Sweep, Cause::Start);
+        queue.done(&key("a"), None);
+        let started = Instant::now();
+        assert!(queue.next().await.is_some(), "a nudge was lost");
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_sweep_does_not_disturb_a_backoff_and_a_user_does() {
         let queue = Queue::default();
         queue.push(&key("a"), Lane::User, Cause::Look);

@@ -11,6 +11,7 @@ mod fields;
 mod lasting;
 mod outage;
 mod portal;
+mod races;
 mod references;
 mod team;
 mod team_parts;

@@ -1,0 +1,139 @@
+//! Things that happen at the same time, or at the worst time.
+use std::time::Duration;
+
+use portico_sandbox::{Effect, Fault};
+use serde_json::json;
+
+use crate::{
+    tripwire::{Side, When},
+    world::{World, condition},
+};
+
+fn fault(operation: &str, effect: Effect, times: Option<u32>) -> Fault {
+    Fault { operation: operation.into(), effect, times, organization: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_lost_while_everything_is_deleted_holds_nothing() {
+    let world = World::new("race-reset").await;
+    for name in ["one", "two"] {
+        world.portal(name, json!({})).await;
+        world.synced("Portal", name).await;
+    }
+    world.sandbox.inject(fault("delete-portal", Effect::Reset, Some(1)));
+    world.delete("KonnectConnection", "acme").await;
+    world.delete("Portal", "one").await;
+    world.delete("Portal", "two").await;
+    for (kind, name) in [("Portal", "one"), ("Portal", "two"), ("KonnectConnection", "acme")] {
+        world.gone(kind, name).await;
+    }
+    assert!(world.portals().is_empty(), "{:#?}", world.portals());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_portal_deleted_just_before_a_crash_is_not_taken_for_another_account() {
+    let mut world = World::new("race-only").await;
+    world.portal("only", json!({})).await;
+    world.synced("Portal", "only").await;
+    // The pass reads the mark, then deletes.
+    world.wire.arm(Side::Remote, When::After, 1);
+    world.delete("Portal", "only").await;
+    assert!(world.crash_at_the_wire(Duration::from_secs(20)).await, "the DELETE was never sent");
+    assert!(world.portals().is_empty(), "it was not the DELETE that was stopped");
+    world.start();
+    world.gone("Portal", "only").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_portal_removed_by_hand_while_portico_was_down_is_made_again() {
+    let mut world = World::new("race-down").await;
+    world.portal("only", json!({})).await;
+    let id = world.synced("Portal", "only").await["status"]["id"].as_str().unwrap().to_owned();
+    world.stop().await;
+    assert_eq!(world.by_hand(reqwest::Method::DELETE, &format!("/v2/portals/{id}"), None).await, 204);
+    world.start();
+    world.eventually("it is made again", |w| w.named("only").len() == 1).await;
+    world.synced("Portal", "only").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn portals_of_one_name_in_two_organizations_on_one_host_do_not_fight() {
+    let world = World::new("race-two-orgs").await;
+    world.secret("prod", &world.sandbox.organization("prod")).await;
+    let prod = json!({"url": world.server.url(), "tokenSecretRef": {"name": "prod"}});
+    world.create("KonnectConnection", "prod", prod).await;
+    world.portal("docs-acme", json!({"name": "docs"})).await;
+    world.create("Portal", "docs-prod", json!({"connectionRef": {"name": "prod"}, "name": "docs"})).await;
+    world.synced("Portal", "docs-acme").await;
+    world.synced("Portal", "docs-prod").await;
+    let state = world.sandbox.state();
+    for organization in ["acme", "prod"] {
+        assert_eq!(state["organizations"][organization]["portals"].as_array().map(Vec::len), Some(1), "{organization}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_deleted_while_a_create_is_under_way_waits_for_what_it_makes() {
+    let world = World::new("race-create").await;
+    world.sandbox.inject(fault("create-portal", Effect::Delay { milliseconds: 700 }, Some(1)));
+    world.portal("slow", json!({})).await;
+    let is_held = |o: &serde_json::Value| o["metadata"]["finalizers"].is_array();
+    world.until("Portal", "slow", "was about to be made", is_held).await;
+    world.delete("KonnectConnection", "acme").await;
+    world.delete("Portal", "slow").await;
+    world.gone("Portal", "slow").await;
+    world.gone("KonnectConnection", "acme").await;
+    assert!(world.portals().is_empty(), "{:#?}", world.portals());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_left_empty_means_the_same_as_one_left_out() {
+    let world = World::new("race-null").await;
+    let yaml = "apiVersion: konnect.portico.dev/v1alpha1\nkind: Portal\nmetadata: {name: empty}\nspec:\n  connectionRef: {name: acme}\n  lifecycle:\n  allowedNamespaces:\n  labels:\n  description:\n";
+    world.kubectl(&["apply", "-f", "-"], yaml).await.expect("empty fields are taken");
+    world.synced("Portal", "empty").await;
+    world.delete("Portal", "empty").await;
+    world.gone("Portal", "empty").await;
+    assert!(world.portals().is_empty(), "the default is to delete: {:#?}", world.portals());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_keeps_failing_shows_on_the_connection_and_then_on_its_objects() {
+    let world = World::new("race-listing").await;
+    world.portal("docs", json!({})).await;
+    world.synced("Portal", "docs").await;
+    for operation in ["list-portals", "get-portal"] {
+        let failing = Effect::Status { status: 500, retry_after: None, detail: None };
+        world.sandbox.inject(fault(operation, failing, None));
+    }
+    let unknown = |o: &serde_json::Value| condition(o, "Synced", "status") == "Unknown";
+    world.until("KonnectConnection", "acme", "said that it cannot look", unknown).await;
+    let portal = world.until("Portal", "docs", "said that its state is not known", unknown).await;
+    assert_eq!(condition(&portal, "Ready", "status"), "True", "an object that was Ready stays so");
+    world.sandbox.clear_faults();
+    world.synced("KonnectConnection", "acme").await;
+    world.synced("Portal", "docs").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_put_right_during_a_deletion_ends_it() {
+    let world = World::new("race-token").await;
+    world.portal("docs", json!({})).await;
+    world.synced("Portal", "docs").await;
+    world.sandbox.revoke(&world.token);
+    world.delete("KonnectConnection", "acme").await;
+    world.delete("Portal", "docs").await;
+    world.unready("Portal", "docs", "DeletionBlocked").await;
+    world.secret("konnect", &world.sandbox.organization("acme")).await;
+    world.gone("Portal", "docs").await;
+    world.gone("KonnectConnection", "acme").await;
+    assert!(world.portals().is_empty());
+    world.end().await;
+}
