@@ -94,8 +94,8 @@ async fn a_connection_deleted_while_a_create_is_under_way_waits_for_what_it_make
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_left_empty_means_the_same_as_one_left_out() {
     let world = World::new("race-null").await;
-    let yaml = "apiVersion: konnect.portico.dev/v1alpha1\nkind: Portal\nmetadata: {name: empty}\nspec:\n  connectionRef: {name: acme}\n  lifecycle:\n  allowedNamespaces:\n  labels:\n  description:\n";
-    world.kubectl(&["apply", "-f", "-"], yaml).await.expect("empty fields are taken");
+    let spec = json!({"connectionRef": {"name": "acme"}, "lifecycle": null, "allowedNamespaces": null, "labels": null});
+    world.create("Portal", "empty", spec).await;
     world.synced("Portal", "empty").await;
     world.delete("Portal", "empty").await;
     world.gone("Portal", "empty").await;
