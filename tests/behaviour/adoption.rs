@@ -171,7 +171,7 @@ async fn a_rival_never_inherits_what_was_retained_without_adopt() {
     world.delete("Portal", "older").await;
     world.gone("Portal", "older").await;
     world.unready("Portal", "younger", "AlreadyExists").await;
-    assert_eq!(portal_ids(&world), [kept.clone()]);
+    assert_eq!(portal_ids(&world), std::slice::from_ref(&kept));
     world.spec("Portal", "younger", json!({"lifecycle": {"adoption": "Adopt"}})).await;
     assert_eq!(id(&world.synced("Portal", "younger").await), kept);
     world.end().await;
