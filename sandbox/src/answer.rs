@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State as Handle};
 use axum::response::Response;
 use bytes::Bytes;
 use chrono::{SecondsFormat, Utc};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
-use serde_json::{Value, json};
+use http::{HeaderMap, Method, Uri};
+use serde_json::{Map, Value, json};
 
-use crate::contract::{Route, contract};
+use crate::acp;
+use crate::call::{self, Behaviour, Call, Outcome};
+use crate::contract::{Operation, Route, contract};
+use crate::dialect::Dialect;
 use crate::exchange::Exchange;
 use crate::faults::Effect;
-use crate::konnect::{self, Behaviour, Call};
 use crate::options::Switches;
 use crate::page::Listing;
-use crate::problem::{Problem, in_body, trace};
+use crate::problem::{Problem, in_body};
+use crate::reply::{Answer, Content, no_answer};
 use crate::sandbox::{Sandbox, State};
 use crate::validate;
 
@@ -43,19 +45,6 @@ struct Asked {
     body: Bytes,
 }
 
-/// An answer before it is sent.
-struct Answer {
-    status: StatusCode,
-    headers: Vec<(HeaderName, String)>,
-    body: Content,
-}
-
-enum Content {
-    Empty,
-    Json(Value),
-    Text(String),
-}
-
 /// What becomes of a request once the faults and the token have been looked at.
 enum Step {
     Answer(Answer),
@@ -68,7 +57,8 @@ enum Step {
 struct Permitted {
     route: Route,
     behaviour: Behaviour,
-    organization: String,
+    /// The organization of Konnect, or the tenant of ACP.
+    account: String,
     delay: Duration,
     lag: Option<Duration>,
     lose: bool,
@@ -86,9 +76,9 @@ pub(crate) async fn answer(Handle(sandbox): Handle<Sandbox>, request: Request) -
     let route = contract().route(&asked.method, asked.uri.path());
     let operation = route.as_ref().map(|route| (route.operation.api, route.operation.id.clone()));
     let step = if readable {
-        admit(&mut sandbox.lock(), &asked, route)
+        admit(&mut sandbox.lock(), sandbox.switches(), &asked, route)
     } else {
-        Step::Answer(Answer::problem(&Problem::new(413, "the body could not be read, or is too large")))
+        Step::refuse(asked.dialect(), 413, "the body could not be read, or is too large")
     };
     let (answer, lost) = match step {
         Step::Answer(answer) => (Some(answer), false),
@@ -110,33 +100,37 @@ pub(crate) async fn answer(Handle(sandbox): Handle<Sandbox>, request: Request) -
 }
 
 /// Applies the faults on both sides of authentication, and authentication.
-fn admit(state: &mut State, asked: &Asked, route: Option<Route>) -> Step {
+fn admit(state: &mut State, switches: &Switches, asked: &Asked, route: Option<Route>) -> Step {
+    let dialect = asked.dialect();
     let id = route.as_ref().map(|route| route.operation.id.as_str());
-    let organization = bearer(&asked.headers).and_then(|token| state.tokens.get(token)).cloned();
-    let effects = state.faults.take(id, organization.as_deref(), Effect::before_authentication);
+    let account = seeming_account(state, asked, route.as_ref());
+    let effects = state.faults.take(id, account.as_deref(), Effect::before_authentication);
     match effects.into_iter().next() {
         Some(Effect::Hang) => return Step::Hang,
         Some(Effect::Reset) => return Step::Close,
         Some(Effect::Page { status, body, location }) => return Step::Answer(Answer::page(status, body, location)),
         _ => {}
     }
-    let Some(route) = route else { return Step::refuse(404, "Not found") };
+    let Some(route) = route else { return Step::refuse(dialect, 404, "Not found") };
     let operation = route.operation;
     let unimplemented = format!("{} is known to the contract, but not implemented by the sandbox", operation.id);
-    if operation.api != "konnect" {
+    if operation.api == "konnect-portal" {
         // Its cookie belongs to a developer; there is nobody to ask about it.
-        return Step::refuse(501, &unimplemented);
+        return Step::refuse(dialect, 501, &unimplemented);
     }
-    let Some(organization) = organization else { return Step::refuse(401, "Unauthorized") };
-    let Some(behaviour) = konnect::behaviour(&operation.id) else { return Step::refuse(501, &unimplemented) };
+    let account = match authenticate(state, switches, asked, &route, account) {
+        Ok(account) => account,
+        Err(problem) => return Step::Answer(Answer::problem(dialect, &problem)),
+    };
+    let Some(behaviour) = call::behaviour(operation) else { return Step::refuse(dialect, 501, &unimplemented) };
     let wanted =
         |effect: &Effect| !effect.before_authentication() && (operation.list || !matches!(effect, Effect::Lag { .. }));
-    let effects = state.faults.take(Some(&operation.id), Some(&organization), wanted);
-    let mut permitted = Permitted { route, behaviour, organization, delay: Duration::ZERO, lag: None, lose: false };
+    let effects = state.faults.take(Some(&operation.id), Some(&account), wanted);
+    let mut permitted = Permitted { route, behaviour, account, delay: Duration::ZERO, lag: None, lose: false };
     for effect in effects {
         match effect {
             Effect::Status { status, retry_after, detail } => {
-                return Step::Answer(Answer::fault(status, retry_after, detail));
+                return Step::Answer(Answer::fault(dialect, status, retry_after, detail));
             }
             Effect::Delay { milliseconds } => permitted.delay += Duration::from_millis(milliseconds),
             Effect::Lag { milliseconds } => permitted.lag = Some(Duration::from_millis(milliseconds)),
@@ -147,6 +141,36 @@ fn admit(state: &mut State, asked: &Asked, route: Option<Route>) -> Step {
     Step::Perform(permitted)
 }
 
+/// Whose call it seems to be: with Konnect the token says so, with ACP the path.
+fn seeming_account(state: &State, asked: &Asked, route: Option<&Route>) -> Option<String> {
+    match route {
+        Some(route) if route.operation.api == "acp" => {
+            route.path.get("tid").filter(|tenant| state.world.tenants.contains_key(*tenant)).cloned()
+        }
+        _ => bearer(&asked.headers).and_then(|token| state.tokens.get(token)).cloned(),
+    }
+}
+
+/// Whose call it is.
+fn authenticate(
+    state: &State,
+    switches: &Switches,
+    asked: &Asked,
+    route: &Route,
+    account: Option<String>,
+) -> Result<String, Problem> {
+    if route.operation.api != "acp" {
+        return account.ok_or_else(|| Problem::new(401, "Unauthorized"));
+    }
+    let tenant = route.path.get("tid").cloned().unwrap_or_default();
+    if let Some(issuer) = &route.operation.issuer {
+        let issuer = issuer.replace("{tid}", &tenant);
+        acp::authenticate(&state.world, &switches.acp, bearer(&asked.headers), &issuer)?;
+    }
+    // The token endpoint looks at credentials itself.
+    Ok(tenant)
+}
+
 /// Checks the call against the contract, lets it do what it does, and checks what it answers.
 fn perform(state: &mut State, switches: &Switches, asked: &Asked, permitted: Permitted) -> Answer {
     let operation = permitted.route.operation;
@@ -155,37 +179,59 @@ fn perform(state: &mut State, switches: &Switches, asked: &Asked, permitted: Per
             if cfg!(debug_assertions)
                 && let Err(bug) = validate::response(operation, body.as_ref())
             {
-                return Answer::problem(&Problem::new(500, format!("a bug of the sandbox: {bug}")));
+                return Answer::problem(asked.dialect(), &Problem::new(500, format!("a bug of the sandbox: {bug}")));
             }
             Answer::new(operation.success, body.map_or(Content::Empty, Content::Json))
         }
-        Err(problem) => Answer::problem(&problem),
+        Err(problem) => Answer::problem(asked.dialect(), &problem),
     }
 }
 
-fn outcome(state: &mut State, switches: &Switches, asked: &Asked, permitted: Permitted) -> konnect::Outcome {
-    let Permitted { route, behaviour, organization, lag, .. } = permitted;
+fn outcome(state: &mut State, switches: &Switches, asked: &Asked, permitted: Permitted) -> Outcome {
+    let Permitted { route, behaviour, account, lag, .. } = permitted;
     let operation = route.operation;
     if !route.well_formed {
         // Not one of the operations documents a 400 for it.
         return Err(Problem::new(404, "Not found"));
     }
-    let query: Vec<(String, String)> =
-        url::form_urlencoded::parse(asked.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let query = pairs(asked.uri.query().unwrap_or_default().as_bytes());
     let listing = Listing::parse(operation, &query)?;
-    let body = if operation.request.is_some() { parse(&asked.body, operation.body_required)? } else { Value::Null };
+    let body = body(operation, switches, asked)?;
     validate::request(operation, &body)?;
-    let call = Call { organization: &organization, path: route.path, query: &query, listing, body, switches };
+    let authorization = asked.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let call = Call {
+        account: &account,
+        path: route.path,
+        query: &query,
+        listing,
+        body,
+        switches,
+        authorization,
+        origin: asked.origin(),
+    };
     if let Some(lag) = lag
         && let Some(past) = state.history.before(lag)
     {
-        return behaviour(past, &call);
+        return call.run(behaviour, past);
     }
-    let outcome = behaviour(&mut state.world, &call);
+    let outcome = call.run(behaviour, &mut state.world);
     if outcome.is_ok() && operation.method != Method::GET {
         state.changed();
     }
     outcome
+}
+
+/// The body that an operation gets.
+fn body(operation: &Operation, switches: &Switches, asked: &Asked) -> Result<Value, Problem> {
+    let Some(schema) = &operation.request else { return Ok(Value::Null) };
+    if operation.form {
+        return Ok(form(&asked.body));
+    }
+    let mut body = parse(&asked.body, operation.body_required)?;
+    if operation.api == "acp" && switches.acp.unknown_keys_ignored {
+        acp::prune(schema.document(), &mut body);
+    }
+    Ok(body)
 }
 
 /// The body as JSON. An absent one counts as an empty object where the contract does not require it.
@@ -197,6 +243,14 @@ fn parse(body: &Bytes, required: bool) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         Problem::invalid(vec![in_body("body", "is_object", &format!("must be a JSON object: {error}"))])
     })
+}
+
+fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+fn form(body: &Bytes) -> Value {
+    Value::Object(pairs(body).into_iter().map(|(name, value)| (name, json!(value))).collect::<Map<_, _>>())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -215,7 +269,7 @@ fn whole_url(scheme: &str, uri: &Uri, headers: &HeaderMap) -> String {
 fn record(sandbox: &Sandbox, asked: &Asked, operation: Option<(&'static str, String)>, answer: Option<&Answer>) {
     let (api, operation) = match operation {
         Some((api, id)) => (api, Some(id)),
-        None => ("konnect", None),
+        None => (asked.dialect().api(), None),
     };
     let text = |headers: Vec<(String, String)>| headers.into_iter().collect::<BTreeMap<_, _>>();
     let exchange = Exchange {
@@ -231,85 +285,46 @@ fn record(sandbox: &Sandbox, asked: &Asked, operation: Option<(&'static str, Str
                 .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
                 .collect(),
         ),
-        request_body: readable(&asked.body),
+        request_body: asked.readable(),
         status: answer.map_or(0, |answer| answer.status.as_u16()),
         response_headers: text(
             answer
                 .map(|answer| answer.headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect())
                 .unwrap_or_default(),
         ),
-        response_body: match answer.map(|answer| &answer.body) {
-            Some(Content::Json(body)) => body.clone(),
-            Some(Content::Text(body)) => json!(body),
-            Some(Content::Empty) | None => Value::Null,
-        },
+        response_body: answer.map_or(Value::Null, Answer::readable),
     };
     let mut state = sandbox.lock();
     let State { record, world, .. } = &mut *state;
     record.add(exchange, &world.secrets);
 }
 
-fn readable(body: &Bytes) -> Value {
-    if body.is_empty() {
-        return Value::Null;
+impl Asked {
+    fn dialect(&self) -> Dialect {
+        Dialect::of(self.uri.path())
     }
-    serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)))
-}
 
-fn no_answer() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response.extensions_mut().insert(NoAnswer);
-    response
+    /// Scheme, host and port.
+    fn origin(&self) -> &str {
+        let path = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        self.url.strip_suffix(path).unwrap_or(&self.url)
+    }
+
+    /// The body as the record shows it. A form becomes an object, so that its secrets are covered as any others.
+    fn readable(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.starts_with("application/x-www-form-urlencoded") {
+            return form(&self.body);
+        }
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&self.body)))
+    }
 }
 
 impl Step {
-    fn refuse(status: u16, detail: &str) -> Self {
-        Self::Answer(Answer::problem(&Problem::new(status, detail)))
-    }
-}
-
-impl Answer {
-    fn new(status: u16, body: Content) -> Self {
-        let kind = matches!(body, Content::Json(_)).then(|| (CONTENT_TYPE, "application/json".to_owned()));
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, headers: kind.into_iter().collect(), body }
-    }
-
-    fn problem(problem: &Problem) -> Self {
-        let mut answer = Self::new(problem.status, Content::Json(problem.body()));
-        answer.headers = vec![(CONTENT_TYPE, "application/problem+json".to_owned())];
-        answer
-    }
-
-    fn fault(status: u16, retry_after: Option<String>, detail: Option<String>) -> Self {
-        // Texts that differ each time are what a careless client would copy into a condition.
-        let fresh = || format!("a fault was asked for ({}, {})", trace(), Utc::now().to_rfc3339());
-        let detail = detail.unwrap_or_else(fresh);
-        let mut answer = Self::problem(&Problem::new(status, detail));
-        answer.headers.extend(retry_after.map(|value| (RETRY_AFTER, value)));
-        answer
-    }
-
-    fn page(status: u16, body: String, location: Option<String>) -> Self {
-        let mut answer = Self::new(status, Content::Text(body));
-        answer.headers.push((CONTENT_TYPE, "text/html; charset=utf-8".to_owned()));
-        answer.headers.extend(location.map(|value| (LOCATION, value)));
-        answer
-    }
-
-    fn into_response(self) -> Response {
-        let mut response = Response::new(match self.body {
-            Content::Empty => Body::empty(),
-            Content::Json(body) => Body::from(body.to_string()),
-            Content::Text(body) => Body::from(body),
-        });
-        *response.status_mut() = self.status;
-        for (name, value) in self.headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-        response
+    fn refuse(dialect: Dialect, status: u16, detail: &str) -> Self {
+        Self::Answer(Answer::problem(dialect, &Problem::new(status, detail)))
     }
 }

@@ -1,36 +1,47 @@
-//! The contract as data: which operations there are, where they live, and the shapes they take and give.
+//! The contracts as data: which operations there are, where they live, and the shapes they take and give.
 //!
-//! `contracts/konnect.json` is made from the facts of the contract, one operation a line. Nothing here knows an
-//! operation by name.
+//! `contracts/konnect.json` and `contracts/acp.json` are made from the facts of the contracts, one operation a line.
+//! Nothing here knows an operation by name, but the token endpoint, which ACP's contract describes apart.
+
+mod acp;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
 use http::Method;
 use jsonschema::Validator;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::load);
 
-/// The contract of Konnect's portal management.
+/// The contracts of Konnect's portal management and of ACP.
 pub(crate) fn contract() -> &'static Contract {
     &CONTRACT
 }
 
-/// All operations, in the order of the contract.
+/// All operations of both contracts, each in its contract's order.
 pub(crate) struct Contract {
     pub(crate) operations: Vec<Operation>,
+    /// ACP's token endpoint, which is none of the counted operations.
+    token: Operation,
+    /// Where ACP is reached by those who do not say where.
+    pub(crate) acp_origin: String,
 }
 
-/// One operation of the contract.
+/// One operation of a contract.
 pub(crate) struct Operation {
-    /// Unique in the contract.
+    /// Unique in both contracts.
     pub(crate) id: String,
     pub(crate) resource: String,
     pub(crate) method: Method,
-    /// `konnect`, or `konnect-portal` for what lives on a portal's own host.
+    /// `konnect`, `konnect-portal` for what lives on a portal's own host, or `acp`.
     pub(crate) api: &'static str,
+    /// Which of ACP's servers issues the tokens for it, as `{tid}/admin`.
+    pub(crate) issuer: Option<String>,
+    /// Whether the request's body is a form.
+    pub(crate) form: bool,
     /// A GET that answers with many objects.
     pub(crate) list: bool,
     pub(crate) sort: Vec<String>,
@@ -86,6 +97,11 @@ impl Schema {
         Self { document: json_schema(openapi), validator: OnceLock::new() }
     }
 
+    /// The schema as JSON Schema words it.
+    pub(crate) fn document(&self) -> &Value {
+        &self.document
+    }
+
     pub(crate) fn validator(&self) -> &Validator {
         self.validator.get_or_init(|| {
             jsonschema::options()
@@ -137,7 +153,9 @@ impl Contract {
     fn load() -> Self {
         let document: Document = serde_json::from_str(include_str!("../contracts/konnect.json"))
             .expect("the contract is part of the crate and parsed by its tests");
-        Self { operations: document.operations.into_iter().map(Operation::new).collect() }
+        let acp = acp::load();
+        let konnect = document.operations.into_iter().map(Operation::new);
+        Self { operations: konnect.chain(acp.operations).collect(), token: acp.token, acp_origin: acp.origin }
     }
 
     /// The operation with this id.
@@ -151,6 +169,7 @@ impl Contract {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         self.operations
             .iter()
+            .chain([&self.token])
             .filter(|operation| operation.method == *method)
             .filter_map(|operation| operation.fit(&segments))
             .min_by_key(|route| route.path.len())
@@ -162,14 +181,7 @@ impl Operation {
         let base = described.base_url.split("://").last().and_then(|rest| rest.split_once('/')).map(|(_, base)| base);
         let full = format!("{}{}", base.map(|base| format!("/{base}")).unwrap_or_default(), described.path);
         let uuid = |name: &str| described.path_params.iter().any(|known| known.name == name && known.format == "uuid");
-        let segments = full
-            .trim_start_matches('/')
-            .split('/')
-            .map(|segment| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                Some(name) => Segment::Parameter { name: name.to_owned(), uuid: uuid(name) },
-                None => Segment::Literal(segment.to_owned()),
-            })
-            .collect();
+        let segments = segments(&full, uuid);
         let response = described.response.and_then(|body| body.schema);
         let bare_array = response.as_ref().is_some_and(|schema| schema["type"] == "array");
         let method: Method = described.method.parse().expect("the contract names HTTP methods");
@@ -181,6 +193,8 @@ impl Operation {
         Self {
             list: method == Method::GET && (paged || bare_array),
             api: if described.auth == "bearer" { "konnect" } else { "konnect-portal" },
+            issuer: None,
+            form: false,
             id: described.key,
             resource: described.resource,
             method,
@@ -206,13 +220,25 @@ impl Operation {
                 Segment::Literal(_) => return None,
                 Segment::Parameter { .. } if text.is_empty() => return None,
                 Segment::Parameter { name, uuid } => {
-                    route.well_formed &= !uuid || is_uuid(text);
-                    route.path.insert(name.clone(), if *uuid { text.to_lowercase() } else { (*text).to_owned() });
+                    let text = percent_decode_str(text).decode_utf8_lossy();
+                    route.well_formed &= !uuid || is_uuid(&text);
+                    route.path.insert(name.clone(), if *uuid { text.to_lowercase() } else { text.into_owned() });
                 }
             }
         }
         Some(route)
     }
+}
+
+/// The segments of a path such as `/portals/{portalId}`.
+fn segments(path: &str, uuid: impl Fn(&str) -> bool) -> Vec<Segment> {
+    path.trim_start_matches('/')
+        .split('/')
+        .map(|segment| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => Segment::Parameter { name: name.to_owned(), uuid: uuid(name) },
+            None => Segment::Literal(segment.to_owned()),
+        })
+        .collect()
 }
 
 /// Whether a text is a UUID in its hyphenated form, the only one that the contract means.
@@ -247,13 +273,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_schema_of_the_contract_compiles() {
-        for operation in &contract().operations {
+    fn every_schema_of_the_contracts_compiles() {
+        for operation in contract().operations.iter().chain([&contract().token]) {
             for schema in [&operation.request, &operation.response].into_iter().flatten() {
                 schema.validator();
             }
         }
-        assert_eq!(contract().operations.len(), 80);
+        let of = |api: &str| contract().operations.iter().filter(|operation| operation.api == api).count();
+        assert_eq!((of("konnect") + of("konnect-portal"), of("acp")), (80, 68));
+        let ids: std::collections::BTreeSet<_> = contract().operations.iter().map(|operation| &operation.id).collect();
+        assert_eq!(ids.len(), 148, "the ids of the two contracts do not collide");
     }
 
     #[test]
@@ -271,6 +300,26 @@ mod tests {
         assert!(!route.well_formed);
         assert!(contract().route(&Method::GET, "/v2/portals/").is_none());
         assert!(contract().route(&Method::GET, "/v3/portals").is_none());
+    }
+
+    #[test]
+    fn ids_of_acp_are_decoded_and_the_token_endpoint_is_an_operation() {
+        let route = contract().route(&Method::GET, "/api/admin/acme/clients/a%2Fb").expect("known");
+        assert_eq!((route.operation.id.as_str(), route.path["cid"].as_str()), ("getClient", "a/b"));
+        assert_eq!(route.operation.issuer.as_deref(), Some("{tid}/admin"));
+        let route = contract().route(&Method::POST, "/acme/admin/oauth2/token").expect("known");
+        assert_eq!((route.operation.id.as_str(), route.path["aid"].as_str()), ("token", "admin"));
+        assert!(contract().operation("token").is_none());
+    }
+
+    #[test]
+    fn lists_of_acp_are_those_that_hold_nothing_else() {
+        let lists = contract().operations.iter().filter(|operation| operation.api == "acp" && operation.list);
+        let ids: Vec<_> = lists.map(|operation| operation.id.as_str()).collect();
+        for list in ["listAuthorizationServers", "listClients", "listConsents", "listConsentActions"] {
+            assert!(ids.contains(&list), "{ids:?}");
+        }
+        assert!(!ids.contains(&"listDashboards") && !ids.contains(&"getClient"), "{ids:?}");
     }
 
     #[test]

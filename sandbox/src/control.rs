@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::exchange::Exchange;
 use crate::faults::Fault;
-use crate::options::Plant;
+use crate::options::{AcpPlant, Plant};
 use crate::problem::Problem;
 use crate::sandbox::Sandbox;
 
@@ -26,6 +26,12 @@ pub(crate) fn router() -> Router<Sandbox> {
         .route("/exchanges", get(exchanges).delete(reset_exchanges))
         .route("/faults", get(faults).post(inject).delete(clear_faults))
         .route("/organizations", post(organization))
+        .route("/tenants", post(tenant))
+        .route("/tenants/{tenant}/tokens", get(access_tokens))
+        .route("/tenants/{tenant}/servers", post(acp_server))
+        .route("/tenants/{tenant}/clients", post(acp_client))
+        .route("/tenants/{tenant}/consents", post(acp_consent))
+        .route("/tenants/{tenant}/consent-actions", post(acp_consent_action))
         .route("/tokens/{token}", delete(revoke))
         .route("/organizations/{organization}/portals", post(portal))
         .route("/organizations/{organization}/api-products", post(api_product))
@@ -110,6 +116,50 @@ async fn organization(State(sandbox): State<Sandbox>, body: Bytes) -> Planted {
     Ok((StatusCode::CREATED, Json(json!({"name": new.name, "token": token}))))
 }
 
+#[derive(Deserialize)]
+struct NewTenant {
+    name: String,
+    #[serde(flatten)]
+    credentials: Option<Credentials>,
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    client_id: String,
+    client_secret: String,
+}
+
+async fn tenant(State(sandbox): State<Sandbox>, body: Bytes) -> Planted {
+    let NewTenant { name, credentials } = read(&body)?;
+    let (id, secret) = if let Some(Credentials { client_id, client_secret }) = credentials {
+        sandbox.accept_client(&name, &client_id, &client_secret);
+        (client_id, client_secret)
+    } else {
+        sandbox.tenant(&name)
+    };
+    Ok((StatusCode::CREATED, Json(json!({"name": name, "client_id": id, "client_secret": secret}))))
+}
+
+async fn access_tokens(State(sandbox): State<Sandbox>, Path(tenant): Path<String>) -> Json<Vec<String>> {
+    Json(sandbox.access_tokens(&tenant))
+}
+
+async fn acp_server(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
+    plant_acp(&sandbox, &tenant, AcpPlant::Server(read(&body)?))
+}
+
+async fn acp_client(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
+    plant_acp(&sandbox, &tenant, AcpPlant::Client(read(&body)?))
+}
+
+async fn acp_consent(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
+    plant_acp(&sandbox, &tenant, AcpPlant::Consent(read(&body)?))
+}
+
+async fn acp_consent_action(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
+    plant_acp(&sandbox, &tenant, AcpPlant::ConsentAction(read(&body)?))
+}
+
 async fn revoke(State(sandbox): State<Sandbox>, Path(token): Path<String>) -> StatusCode {
     sandbox.revoke(&token);
     StatusCode::NO_CONTENT
@@ -167,6 +217,11 @@ async fn identity_provider(
 
 fn plant(sandbox: &Sandbox, organization: &str, what: Plant) -> Planted {
     let id = sandbox.try_plant(organization, what).map_err(|problem| refuse(&problem))?;
+    Ok((StatusCode::CREATED, Json(json!({"id": id}))))
+}
+
+fn plant_acp(sandbox: &Sandbox, tenant: &str, what: AcpPlant) -> Planted {
+    let id = sandbox.try_plant_acp(tenant, what).map_err(|problem| refuse(&problem))?;
     Ok((StatusCode::CREATED, Json(json!({"id": id}))))
 }
 

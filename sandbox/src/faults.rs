@@ -14,7 +14,7 @@ const REMEMBERED: usize = 256;
 /// Something that goes wrong on request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fault {
-    /// The contract's id of an operation, or `*` for all.
+    /// The contract's id of an operation, `token` for ACP's token endpoint, or `*` for all.
     pub operation: String,
     /// What goes wrong.
     #[serde(flatten)]
@@ -22,7 +22,7 @@ pub struct Fault {
     /// How often; until cleared where it is absent.
     #[serde(default)]
     pub times: Option<u32>,
-    /// Only for calls with a token of this organization.
+    /// Only for calls with a token of this organization of Konnect, or to this tenant of ACP.
     #[serde(default)]
     pub organization: Option<String>,
 }

@@ -1,19 +1,25 @@
-//! Konnect in a box: a strict, stateful stand-in for the portal-management API of Kong Konnect.
+//! Konnect and ACP in a box: a strict, stateful stand-in for the portal-management API of Kong Konnect and for
+//! Cloudentity's Authorization Control Plane.
 //!
-//! It keeps state, refuses what the contract refuses in the documented words, and fails on request. Which operations
-//! there are, and what they take and give, comes from `contracts/konnect.json`; what they do is in `konnect/`, one
+//! It keeps state, refuses what the contracts refuse in the documented words, and fails on request. Which operations
+//! there are, and what they take and give, comes from `contracts/`; what they do is in `konnect/` and `acp/`, one
 //! function an operation. Everything under `/_sandbox/` is the sandbox's own: its state, its faults, its record.
 
+mod acp;
 mod answer;
+mod call;
 mod contract;
 mod control;
+mod dialect;
 mod exchange;
 mod faults;
 mod konnect;
 mod options;
 mod page;
 mod problem;
+mod reply;
 mod sandbox;
+mod secret;
 mod server;
 mod tls;
 mod validate;
@@ -22,6 +28,6 @@ mod world;
 pub use answer::NoAnswer;
 pub use exchange::Exchange;
 pub use faults::{Effect, Fault};
-pub use options::{Options, Plant, Switches};
+pub use options::{AbsentSecrets, AcpPlant, AcpSwitches, Options, Plant, Switches};
 pub use sandbox::Sandbox;
 pub use server::Server;

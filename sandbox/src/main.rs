@@ -1,4 +1,4 @@
-//! `portico-sandbox`: Konnect in a box, for people without an account.
+//! `portico-sandbox`: Konnect and ACP in a box, for people without an account.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use clap::Parser;
 use portico_sandbox::{Options, Sandbox, Server, Switches};
 use tracing_subscriber::EnvFilter;
 
-/// A strict, stateful stand-in for the portal-management API of Kong Konnect.
+/// A strict, stateful stand-in for the portal-management API of Kong Konnect and for Cloudentity ACP
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,6 +21,9 @@ struct Arguments {
     /// An organization and a token that it accepts (repeatable)
     #[arg(long, value_name = "NAME=TOKEN", value_parser = name_and_token)]
     organization: Vec<(String, String)>,
+    /// A tenant of ACP and the credentials of a client of its admin API (repeatable)
+    #[arg(long, value_name = "NAME=CLIENT_ID:CLIENT_SECRET", value_parser = tenant)]
+    tenant: Vec<Tenant>,
     /// A file to append every exchange to, one JSON object a line
     #[arg(long, value_name = "FILE")]
     exchanges: Option<PathBuf>,
@@ -39,6 +42,23 @@ fn name_and_token(text: &str) -> Result<(String, String), String> {
     }
 }
 
+#[derive(Clone)]
+struct Tenant {
+    name: String,
+    client_id: String,
+    client_secret: String,
+}
+
+fn tenant(text: &str) -> Result<Tenant, String> {
+    let parts = text.split_once('=').and_then(|(name, rest)| Some((name, rest.split_once(':')?)));
+    match parts {
+        Some((name, (id, secret))) if !name.is_empty() && !id.is_empty() && !secret.is_empty() => {
+            Ok(Tenant { name: name.to_owned(), client_id: id.to_owned(), client_secret: secret.to_owned() })
+        }
+        _ => Err("write NAME=CLIENT_ID:CLIENT_SECRET".to_owned()),
+    }
+}
+
 fn switches(text: &str) -> Result<Switches, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
@@ -54,6 +74,9 @@ async fn main() -> io::Result<()> {
         Sandbox::new(Options { exchanges: arguments.exchanges, switches: arguments.switches.unwrap_or_default() });
     for (name, token) in &arguments.organization {
         sandbox.accept(name, token);
+    }
+    for Tenant { name, client_id, client_secret } in &arguments.tenant {
+        sandbox.accept_client(name, client_id, client_secret);
     }
     let mut servers = vec![sandbox.serve(arguments.listen).await?];
     if let Some(address) = arguments.tls_listen {

@@ -1,4 +1,5 @@
-//! Refusals, in the shape that the contract gives them: `application/problem+json`, on a 400 with `invalid_parameters`.
+//! Refusals. Konnect words them as `application/problem+json`, on a 400 with `invalid_parameters`; how ACP words them
+//! is in `dialect`.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -9,11 +10,13 @@ pub(crate) struct Problem {
     pub(crate) status: u16,
     pub(crate) detail: String,
     pub(crate) invalid: Vec<Value>,
+    /// What OAuth calls it, at the token endpoint.
+    pub(crate) code: Option<&'static str>,
 }
 
 impl Problem {
     pub(crate) fn new(status: u16, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), invalid: Vec::new() }
+        Self { status, detail: detail.into(), invalid: Vec::new(), code: None }
     }
 
     pub(crate) fn not_found(what: &str) -> Self {
@@ -22,7 +25,12 @@ impl Problem {
 
     /// A 400 for these parameters, each made by [`in_body`] or [`in_query`].
     pub(crate) fn invalid(parameters: Vec<Value>) -> Self {
-        Self { status: 400, detail: "Invalid Parameters".to_owned(), invalid: parameters }
+        Self { status: 400, detail: "Invalid Parameters".to_owned(), invalid: parameters, code: None }
+    }
+
+    /// A refusal of the token endpoint, under the name that OAuth has for it.
+    pub(crate) fn oauth(status: u16, code: &'static str, detail: &str) -> Self {
+        Self { code: Some(code), ..Self::new(status, detail) }
     }
 
     /// Something unique is taken. Which of the two statuses is answered is not always documented, so switches choose.
@@ -30,7 +38,7 @@ impl Problem {
         if status == 400 { Self::invalid(vec![in_body(field, "invalid", reason)]) } else { Self::new(status, reason) }
     }
 
-    /// The body as it is sent, with a trace id of its own.
+    /// The body as Konnect sends it, with a trace id of its own.
     pub(crate) fn body(&self) -> Value {
         let title = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let mut body = json!({

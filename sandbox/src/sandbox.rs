@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::contract::contract;
 use crate::exchange::{Exchange, Record};
 use crate::faults::{Fault, Faults, History};
-use crate::options::{Options, Plant, Switches};
+use crate::options::{AcpPlant, Options, Plant, Switches};
 use crate::problem::Problem;
 use crate::world::World;
-use crate::{answer, control, konnect};
+use crate::{acp, answer, call, control, konnect};
 
 /// A sandbox. Clones share their state.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct Shared {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) world: World,
-    /// Token → organization.
+    /// Token → organization of Konnect.
     pub(crate) tokens: BTreeMap<String, String>,
     pub(crate) faults: Faults,
     pub(crate) history: History,
@@ -38,8 +38,8 @@ pub(crate) struct State {
 }
 
 impl Sandbox {
-    /// A sandbox without organizations. Where the environment variable `PORTICO_EXCHANGES` names a folder, its
-    /// exchanges go to a fresh file there, besides the file that the options name.
+    /// A sandbox without organizations and tenants. Where the environment variable `PORTICO_EXCHANGES` names a folder,
+    /// its exchanges go to a fresh file there, besides the file that the options name.
     #[must_use]
     pub fn new(options: Options) -> Self {
         let mut state = State::default();
@@ -76,23 +76,54 @@ impl Sandbox {
     pub fn accept(&self, organization: &str, token: &str) {
         let mut state = self.lock();
         state.world.ensure(organization);
-        state.world.secrets.insert(token.to_owned());
+        state.world.secrets.insert(token);
         state.tokens.insert(token.to_owned(), organization.to_owned());
     }
 
-    /// Refuses this token from now on.
-    pub fn revoke(&self, token: &str) {
-        self.lock().tokens.remove(token);
+    /// Makes a tenant of ACP, or finds it, and returns the id and the secret of a fresh client of its server `admin`,
+    /// which may fetch tokens for the admin API by client credentials.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> (String, String) {
+        let (id, secret) = (acp::client_id(), acp::secret());
+        self.accept_client(name, &id, &secret);
+        (id, secret)
     }
 
-    /// Makes what strangers make, and returns its id.
+    /// Makes a tenant of ACP, or finds it, and accepts these credentials for its admin API.
+    pub fn accept_client(&self, tenant: &str, client_id: &str, client_secret: &str) {
+        let mut state = self.lock();
+        state.world.ensure_tenant(tenant).add_admin_client(tenant, client_id, client_secret);
+        state.world.secrets.insert(client_secret);
+        state.changed();
+    }
+
+    /// The access tokens that a tenant has issued and that are still good.
+    #[must_use]
+    pub fn access_tokens(&self, tenant: &str) -> Vec<String> {
+        acp::access_tokens(&self.lock().world, tenant)
+    }
+
+    /// Refuses this from now on: a token of either API, or the secret of a tenant's admin client.
+    pub fn revoke(&self, token: &str) {
+        let mut state = self.lock();
+        state.tokens.remove(token);
+        acp::revoke(&mut state.world, token);
+    }
+
+    /// Makes what strangers make at Konnect, and returns its id.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn plant(&self, organization: &str, what: Plant) -> Result<String, String> {
-        self.try_plant(organization, what).map_err(|problem| {
-            if problem.invalid.is_empty() { problem.detail } else { json!(problem.invalid).to_string() }
-        })
+        self.try_plant(organization, what).map_err(in_words)
+    }
+
+    /// Makes what strangers make at ACP, and returns its id.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn plant_acp(&self, tenant: &str, what: AcpPlant) -> Result<String, String> {
+        self.try_plant_acp(tenant, what).map_err(in_words)
     }
 
     pub(crate) fn try_plant(&self, organization: &str, what: Plant) -> Result<String, Problem> {
@@ -102,7 +133,14 @@ impl Sandbox {
         Ok(id)
     }
 
-    /// Everything that exists, as the API would show it.
+    pub(crate) fn try_plant_acp(&self, tenant: &str, what: AcpPlant) -> Result<String, Problem> {
+        let mut state = self.lock();
+        let id = acp::plant(&mut state.world, self.switches(), tenant, what)?;
+        state.changed();
+        Ok(id)
+    }
+
+    /// Everything that exists, as the APIs would show it.
     #[must_use]
     pub fn state(&self) -> Value {
         self.lock().world.show()
@@ -156,7 +194,7 @@ impl Sandbox {
         self.lock().record.forget_counters();
     }
 
-    /// Each operation of the contract: whether it is implemented, how often it was called, and with which statuses.
+    /// Each operation of the contracts: whether it is implemented, how often it was called, and with which statuses.
     #[must_use]
     pub fn coverage(&self) -> Value {
         let state = self.lock();
@@ -167,7 +205,7 @@ impl Sandbox {
                 let statuses = state.record.counters().get(&operation.id).cloned().unwrap_or_default();
                 let entry = json!({
                     "resource": operation.resource,
-                    "implemented": konnect::behaviour(&operation.id).is_some(),
+                    "implemented": call::behaviour(operation).is_some(),
                     "calls": statuses.values().sum::<u64>(),
                     "statuses": statuses,
                 });
@@ -185,6 +223,10 @@ impl Sandbox {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn in_words(problem: Problem) -> String {
+    if problem.invalid.is_empty() { problem.detail } else { json!(problem.invalid).to_string() }
 }
 
 impl State {

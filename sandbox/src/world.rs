@@ -1,20 +1,26 @@
-//! What exists: organizations with their portals, and in those the developers, teams and identity providers.
+//! What exists: organizations with their portals, and in those the developers, teams and identity providers; and the
+//! tenants of ACP.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
+use crate::acp::{Access, Tenant};
 use crate::problem::Problem;
+use crate::secret::Secrets;
 
-/// Everything that the sandbox knows of the API's objects.
+/// Everything that the sandbox knows of the APIs' objects.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     pub(crate) organizations: BTreeMap<String, Organization>,
     /// Hostnames of deleted portals that stay taken.
     pub(crate) reserved: BTreeSet<String>,
-    /// Every secret that was accepted or made.
-    pub(crate) secrets: BTreeSet<String>,
+    pub(crate) tenants: BTreeMap<String, Tenant>,
+    /// What each access token of ACP is good for.
+    pub(crate) access: BTreeMap<String, Access>,
+    /// Every secret that was accepted, made or returned.
+    pub(crate) secrets: Secrets,
 }
 
 /// What one bearer token gives access to.
@@ -62,11 +68,25 @@ impl World {
         self.organizations.get_mut(name).ok_or_else(|| Problem::not_found("Organization"))
     }
 
+    /// The tenant, made with its built-in servers where it does not exist yet.
+    pub(crate) fn ensure_tenant(&mut self, name: &str) -> &mut Tenant {
+        let secrets = &mut self.secrets;
+        self.tenants.entry(name.to_owned()).or_insert_with(|| {
+            let tenant = Tenant::new(name);
+            for server in tenant.servers.iter() {
+                secrets.collect(&server.body);
+            }
+            tenant
+        })
+    }
+
     /// All of it as `GET /_sandbox/state` shows it.
     pub(crate) fn show(&self) -> Value {
         let organizations: Map<String, Value> =
             self.organizations.iter().map(|(name, organization)| (name.clone(), organization.show())).collect();
-        json!({"organizations": organizations})
+        let tenants: Map<String, Value> =
+            self.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.show_whole())).collect();
+        json!({"organizations": organizations, "tenants": tenants})
     }
 }
 
@@ -194,9 +214,14 @@ pub(crate) fn fresh_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-/// The time as the API shows it: RFC 3339 in UTC, with as many digits of the fraction as it takes.
+/// The time as the APIs show it.
 pub(crate) fn now() -> String {
-    let text = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+    stamp(Utc::now())
+}
+
+/// RFC 3339 in UTC, with as many digits of the fraction as it takes.
+pub(crate) fn stamp(time: DateTime<Utc>) -> String {
+    let text = time.to_rfc3339_opts(SecondsFormat::Micros, true);
     format!("{}Z", text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.'))
 }
 

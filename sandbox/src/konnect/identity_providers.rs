@@ -32,7 +32,6 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         enable(portal, call, &mut body)?;
     }
     portal.identity_providers.insert(&id_of(&body), body.clone());
-    keep_secret(world, call);
     Ok(Some(body))
 }
 
@@ -56,7 +55,6 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
     }
     body["updated_at"] = json!(now());
     portal.identity_providers.insert(call.id("id"), body.clone());
-    keep_secret(world, call);
     Ok(Some(body))
 }
 
@@ -112,11 +110,6 @@ fn shown(kind: &str, config: &Value, portal: &str) -> Value {
         shown["callback_url"] = json!(format!("/{portal}/saml/callback"));
     }
     shown
-}
-
-fn keep_secret(world: &mut World, call: &Call<'_>) {
-    let secret = call.body.get("config").and_then(|config| config.get("client_secret")).and_then(Value::as_str);
-    world.secrets.extend(secret.filter(|secret| !secret.is_empty()).map(str::to_owned));
 }
 
 fn unknown() -> Problem {

@@ -8,23 +8,14 @@ mod portals;
 mod roles;
 mod teams;
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 pub(crate) use plant::plant;
 
+use crate::call::{Behaviour, Call, Outcome};
 use crate::contract::is_uuid;
-use crate::options::Switches;
-use crate::page::Listing;
 use crate::problem::Problem;
 use crate::world::{Portal, Team, World};
-
-/// The body of the answer, whose status is the one that the contract names; `None` where the contract has no body.
-pub(crate) type Outcome = Result<Option<Value>, Problem>;
-
-/// What an operation does to the world.
-pub(crate) type Behaviour = fn(&mut World, &Call<'_>) -> Outcome;
 
 /// What an operation does, if it is implemented.
 pub(crate) fn behaviour(operation: &str) -> Option<Behaviour> {
@@ -64,39 +55,14 @@ pub(crate) fn behaviour(operation: &str) -> Option<Behaviour> {
     Some(behaviour)
 }
 
-/// One call of an operation: authenticated, its path, query and body checked against the contract.
-pub(crate) struct Call<'a> {
-    pub(crate) organization: &'a str,
-    pub(crate) path: BTreeMap<String, String>,
-    pub(crate) query: &'a [(String, String)],
-    pub(crate) listing: Listing,
-    pub(crate) body: Value,
-    pub(crate) switches: &'a Switches,
-}
-
 impl Call<'_> {
-    /// A parameter of the path.
-    fn id(&self, name: &str) -> &str {
-        self.path.get(name).map_or("", String::as_str)
-    }
-
-    /// A parameter of the query.
-    fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// A text in the body.
-    fn text(&self, field: &str) -> Option<&str> {
-        self.body.get(field).and_then(Value::as_str)
-    }
-
     fn portal<'w>(&self, world: &'w World) -> Result<&'w Portal, Problem> {
-        let portals = &world.organization(self.organization)?.portals;
+        let portals = &world.organization(self.account)?.portals;
         portals.get(self.id("portalId")).ok_or_else(|| Problem::not_found("Portal"))
     }
 
     fn portal_mut<'w>(&self, world: &'w mut World) -> Result<&'w mut Portal, Problem> {
-        let portals = &mut world.organization_mut(self.organization)?.portals;
+        let portals = &mut world.organization_mut(self.account)?.portals;
         portals.get_mut(self.id("portalId")).ok_or_else(|| Problem::not_found("Portal"))
     }
 
@@ -106,12 +72,6 @@ impl Call<'_> {
 
     fn team_mut<'w>(&self, world: &'w mut World) -> Result<&'w mut Team, Problem> {
         self.portal_mut(world)?.teams.get_mut(self.id("teamId")).ok_or_else(|| Problem::not_found("Team"))
-    }
-
-    /// A page of objects that the API shows as they are kept.
-    fn page<'b>(&self, items: impl Iterator<Item = &'b Value>) -> Value {
-        let (page, total) = self.listing.select(items, |body| body);
-        self.listing.envelope(&page.into_iter().cloned().collect::<Vec<_>>(), total)
     }
 }
 

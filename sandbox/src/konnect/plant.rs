@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Call, behaviour};
-use crate::contract::contract;
+use crate::call;
 use crate::options::{Plant, Switches};
-use crate::page::Listing;
 use crate::problem::Problem;
-use crate::validate;
 use crate::world::{World, fresh, id_of};
 
 const STATUSES: [&str; 4] = ["approved", "pending", "revoked", "rejected"];
@@ -48,13 +45,9 @@ fn run(
     portal: Option<&str>,
     body: Value,
 ) -> Result<String, Problem> {
-    let missing = || Problem::new(501, format!("{operation} is not implemented"));
-    validate::request(contract().operation(operation).ok_or_else(missing)?, &body)?;
-    let behaviour = behaviour(operation).ok_or_else(missing)?;
     let path: BTreeMap<String, String> =
         portal.map(|portal| ("portalId".to_owned(), portal.to_owned())).into_iter().collect();
-    let call = Call { organization, path, query: &[], listing: Listing::default(), body, switches };
-    let made = behaviour(world, &call)?;
+    let made = call::plant(world, switches, organization, operation, path, body)?;
     Ok(made.as_ref().map(id_of).unwrap_or_default())
 }
 

@@ -20,13 +20,13 @@ const WRITABLE: [&str; 10] = [
 ];
 
 pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
-    let portals = &world.organization(call.organization)?.portals;
+    let portals = &world.organization(call.account)?.portals;
     let (page, total) = call.listing.select(portals.iter(), |portal| &portal.body);
     Ok(Some(call.listing.envelope(&page.into_iter().map(Portal::show).collect::<Vec<_>>(), total)))
 }
 
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
-    let organization = world.organization(call.organization)?;
+    let organization = world.organization(call.account)?;
     let subdomain = &uuid::Uuid::new_v4().simple().to_string()[..12];
     let mut body = fresh(json!({
         "display_name": call.body["name"],
@@ -45,7 +45,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     check(world, call, &body)?;
     let portal = Portal::new(body);
     let shown = portal.show();
-    world.organization_mut(call.organization)?.portals.insert(&id_of(&shown), portal);
+    world.organization_mut(call.account)?.portals.insert(&id_of(&shown), portal);
     Ok(Some(shown))
 }
 
@@ -80,7 +80,7 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
     if call.switches.hostname_reservation_outlives {
         world.reserved.extend(hostname);
     }
-    world.organization_mut(call.organization)?.portals.remove(call.id("portalId"));
+    world.organization_mut(call.account)?.portals.remove(call.id("portalId"));
     Ok(None)
 }
 
@@ -100,7 +100,7 @@ fn check(world: &World, call: &Call<'_>, body: &Value) -> Result<(), Problem> {
         return Err(Problem::invalid(vec![with(refusal, "dependents", json!(["custom_domain"]))]));
     }
     let other = |portal: &&Portal| portal.body["id"] != body["id"];
-    let siblings = &world.organization(call.organization)?.portals;
+    let siblings = &world.organization(call.account)?.portals;
     if siblings.iter().filter(other).any(|portal| portal.body["name"] == body["name"]) {
         // The contract documents a 409 for PATCH, and none for POST.
         let creating = call.id("portalId").is_empty();

@@ -64,7 +64,7 @@ fn check(world: &World, call: &Call<'_>) -> Result<(), Problem> {
             refused.push(with(refusal, "choices", json!(choices)));
         }
     }
-    let products = &world.organization(call.organization)?.api_products;
+    let products = &world.organization(call.account)?.api_products;
     let entity = reference(&call.body, "entity_id");
     if call.switches.check_role_entity && entity.is_some_and(|id| products.get(&id).is_none()) {
         refused.push(in_body("entity_id", "missing_reference", "is not an API product of the organization"));
