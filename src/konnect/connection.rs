@@ -1,6 +1,5 @@
 use kube::{CustomResource, KubeSchema, core::Duration};
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -11,7 +10,7 @@ use crate::{
         spec::{AllowedNamespaces, CaBundleRef, Mode, RateLimit, TokenSecretRef},
         status::Status,
     },
-    remote::{Dialect, Path, allow, konnect::Konnect},
+    remote::{Credential, Dialect, Path, allow, konnect::Konnect},
 };
 
 /// The way to one Konnect organization in one region: where it is, and a token that may manage its portals.
@@ -107,8 +106,9 @@ impl Connection for KonnectConnection {
         allow::base(&text).map_err(Wait::invalid)
     }
 
-    fn credential(&self, cx: &Cx<'_>) -> Result<SecretString, Wait> {
-        cx.secret(&self.spec.token_secret_ref.name, &self.spec.token_secret_ref.key)
+    fn credential(&self, cx: &Cx<'_>) -> Result<Credential, Wait> {
+        let reference = &self.spec.token_secret_ref;
+        Ok(Credential::Token(cx.secret(&reference.name, &reference.key)?))
     }
 
     fn probe(&self) -> Path {

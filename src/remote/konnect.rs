@@ -1,6 +1,4 @@
-//! How Konnect speaks: bearer tokens, numbered pages, PATCH, and `application/problem+json`.
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-use secrecy::{ExposeSecret, SecretString};
+//! How Konnect speaks: numbered pages, PATCH, and `application/problem+json`.
 use serde_json::Value;
 
 use super::{
@@ -18,15 +16,6 @@ const PAGE_SIZE: u32 = 100;
 impl Dialect for Konnect {
     fn name(&self) -> &'static str {
         "konnect"
-    }
-
-    fn authorize(&self, credential: &SecretString, headers: &mut HeaderMap) -> bool {
-        let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", credential.expose_secret())) else {
-            return false;
-        };
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-        true
     }
 
     fn page_query(&self, number: u32) -> String {

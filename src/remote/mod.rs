@@ -6,9 +6,8 @@ pub mod http_service;
 pub mod konnect;
 pub mod link;
 pub mod path;
+pub mod token;
 
-use http::HeaderMap;
-use secrecy::SecretString;
 use serde_json::Value;
 
 pub use allow::AllowList;
@@ -16,6 +15,7 @@ pub use error::{ApiError, FieldProblem, Refusal};
 pub use http_service::{HttpFactory, HttpService, ReqwestFactory};
 pub use link::{Call, Link, LinkSettings};
 pub use path::{Path, PathError, Segment};
+pub use token::{ClientAuth, Credential};
 
 /// One page of a listing.
 #[derive(Debug)]
@@ -30,9 +30,6 @@ pub struct Page {
 pub trait Dialect: Send + Sync + std::fmt::Debug + 'static {
     /// The API's name in metrics and logs, lower case.
     fn name(&self) -> &'static str;
-
-    /// Puts the credential into the headers of a request; false where it can be no header.
-    fn authorize(&self, credential: &SecretString, headers: &mut HeaderMap) -> bool;
 
     /// The query that asks for one page of a listing, from 1.
     fn page_query(&self, number: u32) -> String;
