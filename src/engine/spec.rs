@@ -291,29 +291,33 @@ fn null_is_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(des
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// The part of a connection's spec that the engine reads, whatever the API.
-#[derive(Clone, Debug, Deserialize)]
+/// What all connections have in their spec, whatever the API.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCommon {
-    /// Additional certificate authorities.
-    #[serde(default)]
+    /// Certificate authorities to trust besides the usual ones. Left out: only the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle_ref: Option<CaBundleRef>,
-    /// How often its objects are compared.
-    #[serde(default)]
+    /// How often every object is compared with its resource, such as 10m or 1h30m; at least 1s. Left out: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval is at least 1s"))]
     pub resync_interval: Option<Span>,
-    /// How many requests it may send.
+    /// How many requests this connection may send. Left out: 20 a second, 40 at once after a pause.
     #[serde(default, deserialize_with = "null_is_default")]
     pub rate_limit: RateLimit,
-    /// The deadline of one request.
-    #[serde(default)]
+    /// How long one request may take, such as 15s; at least 100ms, at most 5m. Left out: 15s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('5m')").message("requestTimeout is between 100ms and 5m"))]
     pub request_timeout: Option<Span>,
-    /// Who may use it.
+    /// From which namespaces resources may use this connection. Left out: only its own.
     #[serde(default, deserialize_with = "null_is_default")]
     pub allowed_namespaces: AllowedNamespaces,
-    /// Whether other namespaces may adopt and bind through it.
-    #[serde(default)]
+    /// Whether resources of other namespaces may also take over existing objects (adoption, lifecycle.id) through this connection. Left out: false, they may only create.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_adoption: bool,
-    /// The switch that stops all writes.
+    /// `Manage` (default), or `Observe`: the switch that stops all writes of all resources of this connection. Deletions then wait.
     #[serde(default)]
     pub mode: Mode,
 }

@@ -1,4 +1,4 @@
-use kube::{CustomResource, KubeSchema, core::Duration};
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -7,7 +7,7 @@ use crate::{
     engine::{
         context::Cx,
         kind::{Connection, Wait},
-        spec::{AllowedNamespaces, CaBundleRef, Mode, RateLimit, TokenSecretRef},
+        spec::{ConnectionCommon, TokenSecretRef},
         status::Status,
     },
     remote::{Credential, Dialect, Path, allow, konnect::Konnect},
@@ -43,31 +43,9 @@ pub struct KonnectConnectionSpec {
     pub url: Option<String>,
     /// The Secret that holds a personal or system account access token. A changed token is noticed at once.
     pub token_secret_ref: TokenSecretRef,
-    /// Certificate authorities to trust besides the usual ones. Left out: only the usual ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_bundle_ref: Option<CaBundleRef>,
-    /// How often every object is compared with its resource, such as 10m or 1h30m; at least 1s. Left out: 10m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval is at least 1s"))]
-    pub resync_interval: Option<Duration>,
-    /// How many requests this connection may send. Left out: 20 a second, 40 at once after a pause.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
-    /// How long one request may take, such as 15s; at least 100ms, at most 5m. Left out: 15s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('5m')").message("requestTimeout is between 100ms and 5m"))]
-    pub request_timeout: Option<Duration>,
-    /// From which namespaces resources may use this connection. Left out: only its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// Whether resources of other namespaces may also take over existing objects (adoption, lifecycle.id) through this connection. Left out: false, they may only create.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_adoption: bool,
-    /// `Manage` (default), or `Observe`: the switch that stops all writes of all resources of this connection. Deletions then wait.
-    #[serde(default)]
-    pub mode: Mode,
+    /// What all connections have.
+    #[serde(flatten)]
+    pub common: ConnectionCommon,
 }
 
 /// What only a connection shows.

@@ -6,8 +6,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use oauth2::{
-    AsyncHttpClient, AuthType, ClientId, ClientSecret, EndpointNotSet, ErrorResponse, HttpRequest, HttpResponse, RequestTokenError,
-    RevocationErrorResponseType, StandardErrorResponse, StandardRevocableToken, TokenResponse, TokenUrl,
+    AsyncHttpClient, AuthType, ClientId, ClientSecret, EndpointNotSet, ErrorResponse, HttpRequest, HttpResponse,
+    RequestTokenError, RevocationErrorResponseType, StandardErrorResponse, StandardRevocableToken, TokenResponse,
+    TokenUrl,
     basic::{BasicTokenIntrospectionResponse, BasicTokenResponse},
 };
 use secrecy::{ExposeSecret, SecretString};
