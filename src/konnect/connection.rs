@@ -1,5 +1,4 @@
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -7,7 +6,7 @@ use crate::{
     engine::{
         context::Cx,
         kind::{Connection, Wait},
-        spec::{ConnectionCommon, TokenSecretRef},
+        spec::{ConnectionCommon, ConnectionExtra, TokenSecretRef},
         status::Status,
     },
     remote::{Credential, Dialect, Path, allow, konnect::Konnect},
@@ -46,29 +45,6 @@ pub struct KonnectConnectionSpec {
     /// What all connections have.
     #[serde(flatten)]
     pub common: ConnectionCommon,
-}
-
-/// What only a connection shows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConnectionExtra {
-    /// Objects that vanished at once, so that nothing is made again until a person confirms it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub absence: Option<AbsenceStatus>,
-    /// The version of the Secret that was last seen to belong to the account of the recorded objects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<String>,
-}
-
-/// Objects that vanished at once.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AbsenceStatus {
-    /// To confirm, annotate the connection with portico.dev/confirm-absence and this value.
-    pub token: String,
-    /// How many objects are gone.
-    pub missing: u32,
-    /// Of how many.
-    pub recorded: u32,
 }
 
 impl Connection for KonnectConnection {

@@ -124,10 +124,10 @@ impl Link {
         self.settings.deadline
     }
 
-    /// What tells one account from another as far as can be seen without asking: scheme, host and port.
+    /// What tells one account from another as far as can be seen without asking: the base URL, with the tenant where that stands in it.
     #[must_use]
     pub fn account(&self) -> String {
-        self.settings.base.origin().ascii_serialization()
+        self.settings.base.as_str().trim_end_matches('/').to_owned()
     }
 
     /// Sends one request through the gate and reads the answer.
@@ -174,12 +174,11 @@ impl Link {
     pub async fn list(&self, path: &Path, filter: Option<&str>, counter: &mut u32) -> Result<Vec<Value>, ApiError> {
         let mut items = Vec::new();
         for number in 1..=MOST_PAGES {
-            let mut query = self.api().page_query(number);
-            if let Some(filter) = filter {
-                query = format!("{query}&{filter}");
-            }
+            let query: Vec<String> =
+                self.api().page_query(number).into_iter().chain(filter.map(str::to_owned)).collect();
+            let query = (!query.is_empty()).then(|| query.join("&"));
             *counter += 1;
-            let body = self.send(Call::new(Method::GET, path).query(Some(query))).await?;
+            let body = self.send(Call::new(Method::GET, path).query(query)).await?;
             let page = body.and_then(|body| self.api().page(body, number));
             let Some(page) = page else {
                 let why = format!("{path} did not answer with a page of a listing");

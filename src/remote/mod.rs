@@ -1,4 +1,5 @@
 //! The HTTP side: where requests are sent, and the only place where they are.
+pub mod acp;
 pub mod allow;
 pub mod error;
 pub mod gate;
@@ -31,11 +32,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug + 'static {
     /// The API's name in metrics and logs, lower case.
     fn name(&self) -> &'static str;
 
-    /// The query that asks for one page of a listing, from 1.
-    fn page_query(&self, number: u32) -> String;
+    /// The query that asks for one page of a listing, from 1; none where there are no pages.
+    fn page_query(&self, number: u32) -> Option<String>;
 
-    /// The query that asks for the objects with a field of exactly this value.
-    fn equals_query(&self, field: &str, value: &str) -> String;
+    /// The query that asks for the objects with a field of exactly this value; none where the API cannot filter.
+    fn equals_query(&self, field: &str, value: &str) -> Option<String>;
 
     /// Reads one page; none where the answer is no page of this API.
     fn page(&self, body: Value, number: u32) -> Option<Page>;
