@@ -3,6 +3,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 use crate::{
+    acp::AcpConnection,
     engine::{
         cache::Kinds,
         kind::{connection, kind},
@@ -27,6 +28,6 @@ macro_rules! kinds {
 }
 
 kinds! {
-    connections: KonnectConnection;
+    connections: AcpConnection, KonnectConnection;
     resources: Portal, PortalTeam;
 }

@@ -1,6 +1,8 @@
 //! Portico: a Kubernetes operator with which platform teams declare developer portals (Kong Konnect) as custom resources.
 //!
 //! The engine ([`engine`]) knows no kind; a kind ([`konnect`]) does no I/O; every request to a management API goes through [`remote`].
+#[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
+pub mod acp;
 pub mod cli;
 pub mod engine;
 pub mod kinds;

@@ -145,7 +145,7 @@ impl<'e> ConnectionPass<'e> {
         let path = self.ops.probe(&self.object)?;
         let gate = known.link.gate();
         self.requests += 1;
-        let query = Some(known.link.api().page_query(1));
+        let query = known.link.api().page_query(1);
         let answer = known.link.probe(Call::new(Method::GET, &path).query(query)).await;
         let answer = answer.and_then(|body| {
             let page = body.and_then(|body| known.link.api().page(body, 1));

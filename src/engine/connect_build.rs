@@ -17,8 +17,9 @@ use super::{
     stop::Stop,
 };
 use crate::remote::{
-    Link, LinkSettings,
+    Credential, Link, LinkSettings,
     gate::{Gate, Rate},
+    token::Tokens,
 };
 
 impl ConnectionPass<'_> {
@@ -32,7 +33,7 @@ impl ConnectionPass<'_> {
         self.engine.edges.set(self.key, edges);
         let ca = self.ca_bundle(common).await?;
         let (credential, version) = self.credential().await?;
-        let fingerprint = fingerprint(&credential, ca.as_deref());
+        let fingerprint = fingerprint(&credential.identity(), ca.as_deref());
         let generation = self.object.generation();
         let old = self.engine.links.get(self.key);
         if old.as_ref().is_some_and(|known| known.fingerprint == fingerprint && known.generation == generation) {
@@ -57,7 +58,7 @@ impl ConnectionPass<'_> {
             api: self.ops.api(),
             base,
             http,
-            credential,
+            tokens: Tokens::new(credential),
             deadline: common.deadline(),
             pause: self.engine.settings.backoff,
             allow: self.engine.settings.allow.clone(),
@@ -123,14 +124,14 @@ impl ConnectionPass<'_> {
     }
 
     /// Asks the kind for its credential, with the Secrets that are there.
-    fn ask(&self, secrets: &Secrets) -> (Result<SecretString, Wait>, Found) {
+    fn ask(&self, secrets: &Secrets) -> (Result<Credential, Wait>, Found) {
         let cx = Cx::new(&self.key.namespace, &self.engine.owner, &self.engine.cache, secrets);
         let result = self.ops.credential(&self.object, &cx);
         (result, cx.into_found())
     }
 
     /// The credential, and the version of what it was read from.
-    async fn credential(&self) -> Result<(SecretString, String), Stop> {
+    async fn credential(&self) -> Result<(Credential, String), Stop> {
         let mut secrets = Secrets::new();
         loop {
             let (result, found) = self.ask(&secrets);

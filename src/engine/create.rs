@@ -154,7 +154,7 @@ impl Pass<'_> {
             return Err(self.still_waiting(due));
         }
         let filter = link.api().equals_query("name", &intent.key);
-        let items = match link.list(&collection, Some(&filter), &mut self.requests).await {
+        let items = match link.list(&collection, filter.as_deref(), &mut self.requests).await {
             // The parent is gone, and with it whatever was made below it.
             Err(ApiError::Absent) => Vec::new(),
             other => other.map_err(|e| Self::stop(&link, e))?,

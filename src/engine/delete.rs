@@ -117,7 +117,7 @@ impl Pass<'_> {
         let collection =
             Path::parse(&intent.path).map_err(|e| blocked(format!("status.creating.path is damaged: {e}")))?;
         let filter = known.link.api().equals_query("name", &intent.key);
-        let items = match known.link.list(&collection, Some(&filter), &mut self.requests).await {
+        let items = match known.link.list(&collection, filter.as_deref(), &mut self.requests).await {
             Err(ApiError::Absent) => return Ok(Ended::Deleted),
             other => other.map_err(|e| Self::blocked_by(&known, e))?,
         };

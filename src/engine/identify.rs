@@ -159,7 +159,7 @@ impl Pass<'_> {
         let marked = self.ops.identity() == Identity::Mark;
         // An earlier pass may have created it under another name: only a complete listing tells.
         let everything = marked && self.was_held;
-        let filter = (!everything).then(|| link.api().equals_query("name", &resolved.natural_key));
+        let filter = (!everything).then(|| link.api().equals_query("name", &resolved.natural_key)).flatten();
         let items = link.list(&resolved.collection, filter.as_deref(), &mut self.requests).await;
         let items = match items {
             Err(ApiError::Absent) => return Err(self.parent_gone(resolved)),

@@ -4,7 +4,6 @@ use std::{fmt::Debug, marker::PhantomData};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{CustomResourceExt, Resource, core::object::HasStatus};
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use url::Url;
@@ -17,7 +16,7 @@ use super::{
     reason::Reason,
     status::Status,
 };
-use crate::remote::{Dialect, Path};
+use crate::remote::{Credential, Dialect, Path};
 
 /// What `#[derive(CustomResource)]` gives every kind.
 pub trait Object:
@@ -199,7 +198,7 @@ pub trait Connection: Object + HasStatus<Status = Status<Self::Extra>> {
     ///
     /// # Errors
     /// [`Wait`] while the Secret is not there.
-    fn credential(&self, cx: &Cx<'_>) -> Result<SecretString, Wait>;
+    fn credential(&self, cx: &Cx<'_>) -> Result<Credential, Wait>;
 
     /// A cheap request that shows whether the credential is good: a listing.
     fn probe(&self) -> Path;
@@ -255,7 +254,7 @@ pub trait ConnectionOps: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`ConnectionOps::base`].
-    fn credential(&self, object: &Raw, cx: &Cx<'_>) -> Result<SecretString, Wait>;
+    fn credential(&self, object: &Raw, cx: &Cx<'_>) -> Result<Credential, Wait>;
     /// See [`Connection::probe`].
     ///
     /// # Errors
@@ -349,7 +348,7 @@ impl<C: Connection> ConnectionOps for Erased<C> {
     fn base(&self, object: &Raw) -> Result<Url, Wait> {
         typed::<C>(object)?.base()
     }
-    fn credential(&self, object: &Raw, cx: &Cx<'_>) -> Result<SecretString, Wait> {
+    fn credential(&self, object: &Raw, cx: &Cx<'_>) -> Result<Credential, Wait> {
         typed::<C>(object)?.credential(cx)
     }
     fn probe(&self, object: &Raw) -> Result<Path, Wait> {

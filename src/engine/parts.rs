@@ -182,7 +182,7 @@ impl Pass<'_> {
     async fn look_up(&mut self, link: &Link, lookup: &Lookup, key: &str) -> Result<Option<String>, Stop> {
         let filter = link.api().equals_query(lookup.field, key);
         let items =
-            link.list(&lookup.path, Some(&filter), &mut self.requests).await.map_err(|e| Self::stop(link, e))?;
+            link.list(&lookup.path, filter.as_deref(), &mut self.requests).await.map_err(|e| Self::stop(link, e))?;
         let found = items.iter().find(|item| item[lookup.field].as_str().is_some_and(|v| v.eq_ignore_ascii_case(key)));
         Ok(found.and_then(|item| link.api().id(item)).map(str::to_owned))
     }

@@ -291,29 +291,33 @@ fn null_is_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(des
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// The part of a connection's spec that the engine reads, whatever the API.
-#[derive(Clone, Debug, Deserialize)]
+/// What all connections have in their spec, whatever the API.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionCommon {
-    /// Additional certificate authorities.
-    #[serde(default)]
+    /// Certificate authorities to trust besides the usual ones. Left out: only the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_bundle_ref: Option<CaBundleRef>,
-    /// How often its objects are compared.
-    #[serde(default)]
+    /// How often every object is compared with its resource, such as 10m or 1h30m; at least 1s. Left out: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval is at least 1s"))]
     pub resync_interval: Option<Span>,
-    /// How many requests it may send.
+    /// How many requests this connection may send. Left out: 20 a second, 40 at once after a pause.
     #[serde(default, deserialize_with = "null_is_default")]
     pub rate_limit: RateLimit,
-    /// The deadline of one request.
-    #[serde(default)]
+    /// How long one request may take, such as 15s; at least 100ms, at most 5m. Left out: 15s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('5m')").message("requestTimeout is between 100ms and 5m"))]
     pub request_timeout: Option<Span>,
-    /// Who may use it.
+    /// From which namespaces resources may use this connection. Left out: only its own.
     #[serde(default, deserialize_with = "null_is_default")]
     pub allowed_namespaces: AllowedNamespaces,
-    /// Whether other namespaces may adopt and bind through it.
-    #[serde(default)]
+    /// Whether resources of other namespaces may also take over existing objects (adoption, lifecycle.id) through this connection. Left out: false, they may only create.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_adoption: bool,
-    /// The switch that stops all writes.
+    /// `Manage` (default), or `Observe`: the switch that stops all writes of all resources of this connection. Deletions then wait.
     #[serde(default)]
     pub mode: Mode,
 }
@@ -330,6 +334,29 @@ impl ConnectionCommon {
     pub fn deadline(&self) -> Duration {
         self.request_timeout.map_or(REQUEST_TIMEOUT, Duration::from)
     }
+}
+
+/// What only connections show in their status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionExtra {
+    /// Objects that vanished at once, so that nothing is made again until a person confirms it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absence: Option<AbsenceStatus>,
+    /// The version of the Secret that was last seen to belong to the account of the recorded objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Objects that vanished at once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AbsenceStatus {
+    /// To confirm, annotate the connection with portico.dev/confirm-absence and this value.
+    pub token: String,
+    /// How many objects are gone.
+    pub missing: u32,
+    /// Of how many.
+    pub recorded: u32,
 }
 
 #[cfg(test)]

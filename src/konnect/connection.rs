@@ -1,6 +1,4 @@
-use kube::{CustomResource, KubeSchema, core::Duration};
-use schemars::JsonSchema;
-use secrecy::SecretString;
+use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -8,10 +6,10 @@ use crate::{
     engine::{
         context::Cx,
         kind::{Connection, Wait},
-        spec::{AllowedNamespaces, CaBundleRef, Mode, RateLimit, TokenSecretRef},
+        spec::{ConnectionCommon, ConnectionExtra, TokenSecretRef},
         status::Status,
     },
-    remote::{Dialect, Path, allow, konnect::Konnect},
+    remote::{Credential, Dialect, Path, allow, konnect::Konnect},
 };
 
 /// The way to one Konnect organization in one region: where it is, and a token that may manage its portals.
@@ -44,54 +42,9 @@ pub struct KonnectConnectionSpec {
     pub url: Option<String>,
     /// The Secret that holds a personal or system account access token. A changed token is noticed at once.
     pub token_secret_ref: TokenSecretRef,
-    /// Certificate authorities to trust besides the usual ones. Left out: only the usual ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_bundle_ref: Option<CaBundleRef>,
-    /// How often every object is compared with its resource, such as 10m or 1h30m; at least 1s. Left out: 10m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval is at least 1s"))]
-    pub resync_interval: Option<Duration>,
-    /// How many requests this connection may send. Left out: 20 a second, 40 at once after a pause.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
-    /// How long one request may take, such as 15s; at least 100ms, at most 5m. Left out: 15s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('5m')").message("requestTimeout is between 100ms and 5m"))]
-    pub request_timeout: Option<Duration>,
-    /// From which namespaces resources may use this connection. Left out: only its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// Whether resources of other namespaces may also take over existing objects (adoption, lifecycle.id) through this connection. Left out: false, they may only create.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_adoption: bool,
-    /// `Manage` (default), or `Observe`: the switch that stops all writes of all resources of this connection. Deletions then wait.
-    #[serde(default)]
-    pub mode: Mode,
-}
-
-/// What only a connection shows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConnectionExtra {
-    /// Objects that vanished at once, so that nothing is made again until a person confirms it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub absence: Option<AbsenceStatus>,
-    /// The version of the Secret that was last seen to belong to the account of the recorded objects.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<String>,
-}
-
-/// Objects that vanished at once.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AbsenceStatus {
-    /// To confirm, annotate the connection with portico.dev/confirm-absence and this value.
-    pub token: String,
-    /// How many objects are gone.
-    pub missing: u32,
-    /// Of how many.
-    pub recorded: u32,
+    /// What all connections have.
+    #[serde(flatten)]
+    pub common: ConnectionCommon,
 }
 
 impl Connection for KonnectConnection {
@@ -107,8 +60,9 @@ impl Connection for KonnectConnection {
         allow::base(&text).map_err(Wait::invalid)
     }
 
-    fn credential(&self, cx: &Cx<'_>) -> Result<SecretString, Wait> {
-        cx.secret(&self.spec.token_secret_ref.name, &self.spec.token_secret_ref.key)
+    fn credential(&self, cx: &Cx<'_>) -> Result<Credential, Wait> {
+        let reference = &self.spec.token_secret_ref;
+        Ok(Credential::Token(cx.secret(&reference.name, &reference.key)?))
     }
 
     fn probe(&self) -> Path {

@@ -1,6 +1,4 @@
-//! How Konnect speaks: bearer tokens, numbered pages, PATCH, and `application/problem+json`.
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-use secrecy::{ExposeSecret, SecretString};
+//! How Konnect speaks: numbered pages, PATCH, and `application/problem+json`.
 use serde_json::Value;
 
 use super::{
@@ -20,23 +18,14 @@ impl Dialect for Konnect {
         "konnect"
     }
 
-    fn authorize(&self, credential: &SecretString, headers: &mut HeaderMap) -> bool {
-        let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", credential.expose_secret())) else {
-            return false;
-        };
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-        true
+    fn page_query(&self, number: u32) -> Option<String> {
+        Some(format!("page%5Bsize%5D={PAGE_SIZE}&page%5Bnumber%5D={number}"))
     }
 
-    fn page_query(&self, number: u32) -> String {
-        format!("page%5Bsize%5D={PAGE_SIZE}&page%5Bnumber%5D={number}")
-    }
-
-    fn equals_query(&self, field: &str, value: &str) -> String {
+    fn equals_query(&self, field: &str, value: &str) -> Option<String> {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair(&format!("filter[{field}][eq]"), value);
-        query.finish()
+        Some(query.finish())
     }
 
     fn page(&self, mut body: Value, number: u32) -> Option<Page> {

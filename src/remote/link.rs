@@ -4,8 +4,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode, header};
-use secrecy::SecretString;
+use oauth2::{HttpRequest, HttpResponse};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
@@ -14,6 +16,7 @@ use url::Url;
 use super::{
     AllowList, ApiError, Dialect, HttpService, Path,
     gate::{Gate, Shut},
+    token::{Exchange, Tokens, TransportError},
 };
 use crate::engine::metrics::Metrics;
 
@@ -67,8 +70,8 @@ pub struct LinkSettings {
     pub base: Url,
     /// The service that sends requests.
     pub http: HttpService,
-    /// The credential.
-    pub credential: SecretString,
+    /// Where tokens come from.
+    pub tokens: Tokens,
     /// The deadline of one request.
     pub deadline: Duration,
     /// How long everyone pauses after a 429 that does not say.
@@ -86,13 +89,21 @@ pub struct LinkSettings {
 /// One connection to one API. Has no `Debug`: it holds the credential.
 pub struct Link {
     settings: LinkSettings,
+    exchange: Arc<dyn Exchange>,
 }
 
 impl Link {
     /// A link; sends nothing yet.
     #[must_use]
     pub fn new(settings: LinkSettings) -> Self {
-        Self { settings }
+        let exchange = Arc::new(TokenExchange {
+            http: settings.http.clone(),
+            deadline: settings.deadline,
+            allow: settings.allow.clone(),
+            metrics: settings.metrics.clone(),
+            api: settings.api.name(),
+        });
+        Self { settings, exchange }
     }
 
     /// How the API speaks.
@@ -113,10 +124,10 @@ impl Link {
         self.settings.deadline
     }
 
-    /// What tells one account from another as far as can be seen without asking: scheme, host and port.
+    /// What tells one account from another as far as can be seen without asking: the base URL, with the tenant where that stands in it.
     #[must_use]
     pub fn account(&self) -> String {
-        self.settings.base.origin().ascii_serialization()
+        self.settings.base.as_str().trim_end_matches('/').to_owned()
     }
 
     /// Sends one request through the gate and reads the answer.
@@ -163,12 +174,11 @@ impl Link {
     pub async fn list(&self, path: &Path, filter: Option<&str>, counter: &mut u32) -> Result<Vec<Value>, ApiError> {
         let mut items = Vec::new();
         for number in 1..=MOST_PAGES {
-            let mut query = self.api().page_query(number);
-            if let Some(filter) = filter {
-                query = format!("{query}&{filter}");
-            }
+            let query: Vec<String> =
+                self.api().page_query(number).into_iter().chain(filter.map(str::to_owned)).collect();
+            let query = (!query.is_empty()).then(|| query.join("&"));
             *counter += 1;
-            let body = self.send(Call::new(Method::GET, path).query(Some(query))).await?;
+            let body = self.send(Call::new(Method::GET, path).query(query)).await?;
             let page = body.and_then(|body| self.api().page(body, number));
             let Some(page) = page else {
                 let why = format!("{path} did not answer with a page of a listing");
@@ -190,8 +200,19 @@ impl Link {
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Option<Value>, ApiError> {
+        let token = self.settings.tokens.bearer(&self.exchange).await?;
+        let result = self.attempt(&call, &token).await;
+        // A token may be revoked before its time: one fresh one, then the refusal counts.
+        if matches!(result, Err(ApiError::Unauthorized(_))) && self.settings.tokens.refused(&token).await {
+            let token = self.settings.tokens.bearer(&self.exchange).await?;
+            return self.attempt(&call, &token).await;
+        }
+        result
+    }
+
+    async fn attempt(&self, call: &Call<'_>, token: &SecretString) -> Result<Option<Value>, ApiError> {
         let operation = operation(&call.method, call.path);
-        let request = self.request(&call)?;
+        let request = self.request(call, token)?;
         let started = Instant::now();
         let answer = timeout(self.settings.deadline, receive(self.settings.http.clone(), request)).await;
         let (status, result) = match answer {
@@ -199,12 +220,13 @@ impl Link {
             Ok(Err(why)) => (None, Err(self.unavailable(&why))),
             Ok(Ok((status, headers, body))) => (Some(status), self.read(status, &headers, &body)),
         };
-        self.settings.metrics.remote_call(self.api().name(), &operation, status.map(|s| s.as_u16()), started.elapsed());
-        tracing::debug!(api = self.api().name(), operation, status = status.map(|s| s.as_u16()), "request");
+        let code = status.map(|s| s.as_u16());
+        self.settings.metrics.remote_call(self.api().name(), &operation, code, started.elapsed());
+        tracing::debug!(api = self.api().name(), operation, status = code, "request");
         result
     }
 
-    fn request(&self, call: &Call<'_>) -> Result<reqwest::Request, ApiError> {
+    fn request(&self, call: &Call<'_>, token: &SecretString) -> Result<reqwest::Request, ApiError> {
         let mut url = self.settings.base.clone();
         let base = url.path().trim_end_matches('/').to_owned();
         let path = format!("{base}{}", call.path);
@@ -215,9 +237,11 @@ impl Link {
         url.set_query(call.query.as_deref());
         self.settings.allow.check(&url).map_err(|e| ApiError::NotSent(e.to_string()))?;
         let mut request = reqwest::Request::new(call.method.clone(), url);
-        if !self.api().authorize(&self.settings.credential, request.headers_mut()) {
+        let Ok(mut bearer) = header::HeaderValue::try_from(format!("Bearer {}", token.expose_secret())) else {
             return Err(ApiError::Unauthorized("it holds characters that no credential has".to_owned()));
-        }
+        };
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
         request
             .headers_mut()
             .insert(header::ACCEPT, header::HeaderValue::from_static("application/json, application/problem+json"));
@@ -256,6 +280,38 @@ impl Link {
 
     fn unavailable(&self, what: &str) -> ApiError {
         ApiError::Unavailable(format!("{} {what}", self.account()))
+    }
+}
+
+/// The way to a token endpoint: the same service, deadline and list of hosts as for everything else.
+struct TokenExchange {
+    http: HttpService,
+    deadline: Duration,
+    allow: AllowList,
+    metrics: Arc<Metrics>,
+    api: &'static str,
+}
+
+impl Exchange for TokenExchange {
+    fn exchange(&self, request: HttpRequest) -> BoxFuture<'static, Result<HttpResponse, TransportError>> {
+        let (http, deadline) = (self.http.clone(), self.deadline);
+        let (allow, metrics, api) = (self.allow.clone(), self.metrics.clone(), self.api);
+        Box::pin(async move {
+            let request =
+                reqwest::Request::try_from(request).map_err(|e| TransportError(e.without_url().to_string()))?;
+            allow.check(request.url()).map_err(|e| TransportError(e.to_string()))?;
+            let host = request.url().origin().ascii_serialization();
+            let started = Instant::now();
+            let (status, _, body) = match timeout(deadline, receive(http, request)).await {
+                Err(_) => return Err(TransportError(format!("{host} did not answer in time"))),
+                Ok(Err(why)) => return Err(TransportError(format!("{host} {why}"))),
+                Ok(Ok(answer)) => answer,
+            };
+            metrics.remote_call(api, "token", Some(status.as_u16()), started.elapsed());
+            let mut response = HttpResponse::new(body);
+            *response.status_mut() = status;
+            Ok(response)
+        })
     }
 }
 

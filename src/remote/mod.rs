@@ -1,4 +1,5 @@
 //! The HTTP side: where requests are sent, and the only place where they are.
+pub mod acp;
 pub mod allow;
 pub mod error;
 pub mod gate;
@@ -6,9 +7,8 @@ pub mod http_service;
 pub mod konnect;
 pub mod link;
 pub mod path;
+pub mod token;
 
-use http::HeaderMap;
-use secrecy::SecretString;
 use serde_json::Value;
 
 pub use allow::AllowList;
@@ -16,6 +16,7 @@ pub use error::{ApiError, FieldProblem, Refusal};
 pub use http_service::{HttpFactory, HttpService, ReqwestFactory};
 pub use link::{Call, Link, LinkSettings};
 pub use path::{Path, PathError, Segment};
+pub use token::{ClientAuth, Credential};
 
 /// One page of a listing.
 #[derive(Debug)]
@@ -31,14 +32,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug + 'static {
     /// The API's name in metrics and logs, lower case.
     fn name(&self) -> &'static str;
 
-    /// Puts the credential into the headers of a request; false where it can be no header.
-    fn authorize(&self, credential: &SecretString, headers: &mut HeaderMap) -> bool;
+    /// The query that asks for one page of a listing, from 1; none where there are no pages.
+    fn page_query(&self, number: u32) -> Option<String>;
 
-    /// The query that asks for one page of a listing, from 1.
-    fn page_query(&self, number: u32) -> String;
-
-    /// The query that asks for the objects with a field of exactly this value.
-    fn equals_query(&self, field: &str, value: &str) -> String;
+    /// The query that asks for the objects with a field of exactly this value; none where the API cannot filter.
+    fn equals_query(&self, field: &str, value: &str) -> Option<String>;
 
     /// Reads one page; none where the answer is no page of this API.
     fn page(&self, body: Value, number: u32) -> Option<Page>;
