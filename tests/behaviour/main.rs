@@ -3,6 +3,7 @@
 //! Every test has a [`world::World`] of its own: namespaces, a ServiceAccount with the generated RBAC, a sandbox, an organization. When it
 //! ends, the world checks what holds for all of them: no secret leaked, no request under another user, no 403.
 mod absence;
+mod acp_connection;
 mod adoption;
 mod bad_input;
 mod crash;

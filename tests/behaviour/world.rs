@@ -256,9 +256,10 @@ fn prepare(plane: &ControlPlane, namespace: &str) -> String {
     plane.token(&system, "portico").expect("the ServiceAccount has a token")
 }
 
-/// Konnect's kinds.
+/// A kind by its name.
 pub(crate) fn resource(kind: &str) -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk("konnect.portico.dev", "v1alpha1", kind))
+    let group = if kind.starts_with("Acp") { "acp.portico.dev" } else { "konnect.portico.dev" };
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1alpha1", kind))
 }
 
 /// A field of a condition, or "".

@@ -107,7 +107,8 @@ impl World {
         }
     }
 
-    async fn apply_as(&self, api_version: &str, kind: &str, plural: &str, name: &str, object: Value) {
+    /// Applies an object of the core group.
+    pub(crate) async fn apply_as(&self, api_version: &str, kind: &str, plural: &str, name: &str, object: Value) {
         let resource = ApiResource {
             group: String::new(),
             version: api_version.into(),

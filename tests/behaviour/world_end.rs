@@ -24,7 +24,7 @@ impl World {
         let strange: Vec<&Request> = porticos.filter(|r| !is_portico(&r.user)).collect();
         assert!(strange.is_empty(), "Portico asked as somebody else: {strange:#?}");
         // Nobody waits for the end of the namespaces; finalizers would only hold them.
-        for kind in ["PortalTeam", "Portal", "KonnectConnection"] {
+        for kind in ["PortalTeam", "Portal", "KonnectConnection", "AcpConnection"] {
             let api = self.api(kind);
             for object in api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default() {
                 let name = object.metadata.name.unwrap_or_default();
@@ -46,7 +46,7 @@ impl World {
         places.insert("the metrics".into(), metrics.to_owned());
         let record = self.sandbox.exchanges().iter().map(|e| serde_json::to_string(e).unwrap()).collect::<String>();
         places.insert("the exchange record".into(), record);
-        for kind in ["KonnectConnection", "Portal", "PortalTeam"] {
+        for kind in ["KonnectConnection", "AcpConnection", "Portal", "PortalTeam"] {
             let objects = self.api(kind).list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
             places.insert(format!("the {kind}s"), serde_json::to_string(&objects).unwrap());
         }

@@ -23,7 +23,7 @@ pub(crate) struct Step {
 pub(crate) const TOUR: [Step; 8] = [
     Step {
         headline: "Manifests become true",
-        expected: "the connection, the portal and the team are Ready, and the API has the portal under the recorded id",
+        expected: "the connections, the portal and the team are Ready, and the API has the portal under the recorded id",
         run: everything_ready,
     },
     Step { headline: "A changed manifest arrives", expected: "the API shows the new description", run: change_arrives },
@@ -67,11 +67,11 @@ const CONDITIONS: &str = r#"jsonpath={range .status.conditions[*]}{.type}={.stat
 pub(crate) fn apply_examples(world: &World) -> Outcome {
     world.kubectl(&["create", "namespace", NAMESPACE])?;
     world.in_namespace(&["apply", "-f", EXAMPLES])?;
-    world.ready(&[CONNECTION, PORTAL, "portalteam/api-readers"])
+    world.ready(&[CONNECTION, PORTAL, "portalteam/api-readers", "acpconnection/identity"])
 }
 
 fn everything_ready(world: &mut World) -> Outcome {
-    shell::note("the manifests of examples/, with the sandbox's URL, a token and an API product's id put in");
+    shell::note("the manifests of examples/, with the sandbox's URL, a token, a client and an API product's id put in");
     apply_examples(world)?;
     world.kubectl(&["get", "portico", "-A"])?;
     world.in_namespace(&["get", "portalteam/api-readers", "-o", CONDITIONS])?;

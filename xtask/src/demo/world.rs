@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     _server: Server,
     control: ControlPlane,
+    /// The client of the tenant at ACP: its id and its secret.
+    client: (String, String),
     product: String,
     _runtime: Runtime,
 }
@@ -67,6 +69,7 @@ impl World {
         let server = runtime.block_on(sandbox.serve(SocketAddr::from(([127, 0, 0, 1], 0))))?;
         let token = sandbox.organization(ORGANIZATION);
         let product = sandbox.plant(ORGANIZATION, Plant::ApiProduct { name: "payments".to_owned() })?;
+        let client = sandbox.tenant(ORGANIZATION);
         let stranger = json!({ "name": STRANGER, "description": "made by somebody else" });
         sandbox.plant(ORGANIZATION, Plant::Portal(stranger))?;
         let api = Api::new(runtime.handle().clone(), server.url(), token)?;
@@ -78,7 +81,7 @@ impl World {
         let kubeconfig = control.kubeconfig_as(&service_account, "portico")?;
         let operator = Operator::start(binary, kubeconfig, api.url().to_owned())?;
 
-        let world = Self { operator, api, sandbox, _server: server, control, product, _runtime: runtime };
+        let world = Self { operator, api, sandbox, _server: server, control, product, client, _runtime: runtime };
         world.write_files()?;
         Ok(world)
     }
@@ -133,6 +136,9 @@ impl World {
             ("resyncInterval: 10m\n", "resyncInterval: 2s\n".to_owned()),
             ("requestTimeout: 15s\n", "requestTimeout: 2s\n".to_owned()),
             ("kpat_replace-me", self.api.token().to_owned()),
+            ("https://acp.example.com", self.api.url().to_owned()),
+            ("client-id-replace-me", self.client.0.clone()),
+            ("client-secret-replace-me", self.client.1.clone()),
             ("5f2c1e7a-8d34-4b6f-9a51-3c7be0d94f12", self.product.clone()),
         ];
         let mut used = vec![false; replacements.len()];
