@@ -31,6 +31,7 @@ pub(crate) struct Contract {
 }
 
 /// One operation of a contract.
+#[allow(clippy::struct_excessive_bools, reason = "facts of the contract, each of its own")]
 pub(crate) struct Operation {
     /// Unique in both contracts.
     pub(crate) id: String,

@@ -159,10 +159,10 @@ impl Answer {
 
 /// The same object with some members changed.
 pub(crate) fn changed(object: &Value, changes: Value) -> Value {
-    let mut changed = object.clone();
+    let mut copy = object.clone();
     let Value::Object(changes) = changes else { panic!("an object is needed") };
-    changed.as_object_mut().unwrap().extend(changes);
-    changed
+    copy.as_object_mut().unwrap().extend(changes);
+    copy
 }
 
 /// The same object without one member.
