@@ -169,11 +169,12 @@ fn log(format: Option<LogFormat>) {
         .iter()
         .filter_map(|d| d.parse().ok())
         .fold(tracing_subscriber::EnvFilter::new(wanted), tracing_subscriber::EnvFilter::add_directive);
+    let terminal = std::io::stderr().is_terminal();
     let text = match format {
         Some(format) => matches!(format, LogFormat::Text),
-        None => std::io::stderr().is_terminal(),
+        None => terminal,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     // A second initialisation, as in tests, keeps the first.
     let _ = if text { builder.with_target(false).try_init() } else { builder.json().flatten_event(true).try_init() };
 }

@@ -149,7 +149,7 @@ async fn work(engine: Arc<Engine>) {
         let outcome = pass.unwrap_or_else(|panic| panicked(&engine, &key, panic.as_ref()));
         engine.metrics.pass(key.kind, outcome.word);
         let took = started.elapsed();
-        tracing::info!(kind = key.kind, namespace = %key.namespace, name = %key.name, outcome = outcome.word, requests = outcome.requests, ?took, "pass");
+        tracing::info!(kind = %key.kind, namespace = %key.namespace, name = %key.name, outcome = %outcome.word, requests = outcome.requests, ?took, "pass");
         engine.queue.done(&key, outcome.later);
     }
 }
