@@ -149,9 +149,9 @@ impl Tokens {
     /// [`ApiError::Unauthorized`] in the token endpoint's own words, [`ApiError::Unavailable`] where it does not answer.
     pub async fn bearer(&self, exchange: &Arc<dyn Exchange>) -> Result<SecretString, ApiError> {
         use std::sync::atomic::Ordering::SeqCst;
-        let Credential::Client { id, secret, url, auth } = &self.credential else {
-            let Credential::Token(token) = &self.credential else { unreachable!("there are two variants") };
-            return Ok(token.clone());
+        let (id, secret, url, auth) = match &self.credential {
+            Credential::Token(token) => return Ok(token.clone()),
+            Credential::Client { id, secret, url, auth } => (id, secret, url, auth),
         };
         let seen = self.failures.load(SeqCst);
         let mut state = self.state.lock().await;
