@@ -143,7 +143,7 @@ impl Tokens {
         Self { credential, state: Mutex::default(), failures: std::sync::atomic::AtomicU64::new(0) }
     }
 
-    /// A token that is good for a while, and whether it could be exchanged for a fresh one.
+    /// A token that is good for a while.
     ///
     /// # Errors
     /// [`ApiError::Unauthorized`] in the token endpoint's own words, [`ApiError::Unavailable`] where it does not answer.
@@ -177,7 +177,7 @@ impl Tokens {
         }
     }
 
-    /// A token was refused. True where asking for another one makes sense: it was fetched, and nobody has replaced it meanwhile.
+    /// A token was refused, and is not used again. True where another one can be fetched.
     pub async fn refused(&self, token: &SecretString) -> bool {
         if matches!(self.credential, Credential::Token(_)) {
             return false;
