@@ -77,11 +77,17 @@ impl<'e> ConnectionPass<'e> {
             // Those who wait for the connection go on; those who wait after a failure of their own keep waiting.
             engine.nudge_dependents(&Target::Resource(key.clone()));
         }
-        let due = |known: &Known| known.swept.is_none_or(|at| at.elapsed() >= known.common.resync());
+        // After a sweep that did not see everything the next one comes sooner.
+        let interval = |known: &Known| {
+            let resync = known.common.resync();
+            if known.sweep_trouble.is_some() { resync.min(engine.settings.backoff_max) } else { resync }
+        };
+        let due = |known: &Known| known.swept.is_none_or(|at| at.elapsed() >= interval(known));
         if let Some(known) = after.filter(|known| result.is_ok() && due(known)) {
             self.requests += sweep(engine, key, &known).await;
             self.show_sweep();
-            let later = Some((Instant::now() + engine.jitter(known.common.resync()), Lane::Sweep));
+            let wait = engine.links.get(key).map_or(known.common.resync(), |known| interval(&known));
+            let later = Some((Instant::now() + engine.jitter(wait), Lane::Sweep));
             outcome = self.finish(word, outcome.later.and(later)).await;
         }
         outcome
@@ -92,7 +98,10 @@ impl<'e> ConnectionPass<'e> {
         let Some(known) = self.engine.links.get(self.key) else { return };
         if let Some(trouble) = &known.sweep_trouble {
             let message = format!("Not all objects could be looked at: {}", trouble.message);
-            self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, trouble.reason, message)));
+            // What vanished at once is the graver news.
+            if !self.status.extra.contains_key("absence") {
+                self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, trouble.reason, message)));
+            }
             self.note_silence();
         } else if known.out_of_touch {
             self.engine.links.change(self.key, |known| known.out_of_touch = false);
@@ -137,6 +146,9 @@ impl<'e> ConnectionPass<'e> {
                 known.trouble = None;
             });
             opened = true;
+        } else {
+            // The same credential in a Secret that was touched: nothing to ask.
+            self.note_credential(&known);
         }
         Ok(self.confirm_absence() || opened)
     }

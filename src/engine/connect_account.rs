@@ -59,7 +59,7 @@ impl ConnectionPass<'_> {
         Err(stop)
     }
 
-    fn note_credential(&mut self, known: &Known) {
+    pub(super) fn note_credential(&mut self, known: &Known) {
         self.status.extra.insert("credential".to_owned(), known.version.clone().into());
     }
 

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     connect::ConnectionPass,
-    context::{Cx, Found, Secrets},
+    context::{Cx, Found, SecretKey, Secrets},
     key::Target,
     kind::Wait,
     links::Known,
@@ -37,6 +37,7 @@ impl ConnectionPass<'_> {
         let generation = self.object.generation();
         let old = self.engine.links.get(self.key);
         if old.as_ref().is_some_and(|known| known.fingerprint == fingerprint && known.generation == generation) {
+            self.engine.links.change(self.key, |known| known.version = version);
             return Ok(());
         }
         let rate = Rate {
@@ -136,9 +137,22 @@ impl ConnectionPass<'_> {
         loop {
             let (result, found) = self.ask(&secrets);
             let Some(wanted) = found.wanted else {
-                let mut versions: Vec<&str> = secrets.values().flatten().map(|(_, version)| version.as_str()).collect();
+                let credential = result?;
+                // Another key of the same Secret, or another token endpoint, may lead to another account.
+                let read = |((_, name, key), value): (&SecretKey, &Option<(SecretString, String)>)| {
+                    value.as_ref().map(|(_, version)| format!("{name}/{key}@{version}"))
+                };
+                let mut versions: Vec<String> = secrets.iter().filter_map(read).collect();
+                if let Credential::Client { url, .. } = &credential {
+                    self.engine
+                        .settings
+                        .allow
+                        .check(url)
+                        .map_err(|e| Stop::hopeless(Reason::InvalidSpec, e.to_string()))?;
+                    versions.push(url.to_string());
+                }
                 versions.sort_unstable();
-                return Ok((result?, versions.join(",")));
+                return Ok((credential, versions.join(",")));
             };
             let value = self.engine.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
             secrets.insert(wanted, value);

@@ -55,6 +55,8 @@ pub struct Memory {
     pub held: bool,
     /// Until when a create of this process without an answer may still take effect unseen.
     pub unsettled: Option<Instant>,
+    /// A look that the API could not answer is still owed.
+    pub look: bool,
     /// When to ask next for something that takes its time.
     pub ask: Option<Instant>,
 }
@@ -156,9 +158,11 @@ impl Engine {
     /// Takes the answer to a write of our own, and wakes the resource where it shows a user's change.
     pub fn wrote(&self, key: &Key, object: Raw) {
         let lane = if object.is_deleting() { Lane::Deletion } else { Lane::User };
+        let before = super::watch::claimants(self, key);
         if self.cache.wrote(key, object) == Change::User {
             self.queue.push(key, lane, Cause::Look);
             self.wake_dependents(&Target::Resource(key.clone()));
+            super::watch::wake_claimants(self, key, &before);
         }
     }
 

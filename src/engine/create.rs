@@ -121,8 +121,12 @@ impl Pass<'_> {
     /// An earlier create may still take effect unseen: nothing is known that the status does not say.
     fn still_waiting(&self, until: Instant) -> Stop {
         let waits = "an earlier create may still take effect; looking for its result after the wait";
-        let (reason, message) = self.failure().unwrap_or_else(|| (Reason::Creating, waits.to_owned()));
-        Stop::Halt(Halt { reason, message, judgement: Judgement::OutOfTouch, again: Again::At(until) })
+        // Known to be absent, unless the last try says otherwise: then nothing that was true still is.
+        let (judgement, (reason, message)) = match self.failure() {
+            Some(failure) => (Judgement::OutOfTouch, failure),
+            None => (Judgement::Waiting, (Reason::Creating, waits.to_owned())),
+        };
+        Stop::Halt(Halt { reason, message, judgement, again: Again::At(until) })
     }
 
     /// Settles an open create of an earlier pass: once it can no longer take effect unseen, looks for what it made.

@@ -89,7 +89,12 @@ impl Pass<'_> {
                         return Ok(Ended::Released("it belongs to another Portico installation by now"));
                     }
                 }
-                Read::Absent | Read::ParentAbsent(_) => return Ok(Ended::Deleted),
+                Read::ParentAbsent(_) => return Ok(Ended::Deleted),
+                Read::Absent => {
+                    // It may just have been made again, under another id.
+                    let open = self.engine.remember(self.object.uid(), |memory| memory.unsettled.is_some());
+                    return if open { self.by_mark().await } else { Ok(Ended::Deleted) };
+                }
             }
         }
         self.remove(&known, &path).await
@@ -143,11 +148,6 @@ impl Pass<'_> {
 
     /// Nothing is recorded, but a crash may have come between the create and its record: the mark tells.
     async fn by_mark(&mut self) -> Result<Ended, Stop> {
-        let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
-        if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
-            let message = "an earlier create may still take effect; looking for its result after the wait";
-            return Err(Stop::wait_until(Reason::Deleting, message, until));
-        }
         let resolved = match self.engine.resolve(self.ops, self.key, &self.object).await {
             Ok(resolved) => resolved,
             Err(Stop::Halt(halt)) if matches!(halt.reason, Reason::ConnectionNotReady) => {
@@ -160,6 +160,19 @@ impl Pass<'_> {
         };
         self.check_usable(&resolved.connection, &resolved.known)?;
         let link = resolved.link().clone();
+        let window = link.deadline() + self.engine.settings.consistency;
+        let unsettled = self.engine.remember(self.object.uid(), |memory| {
+            if !memory.held {
+                // An earlier process put the finalizer there, and may have sent a create just before it ended.
+                memory.held = true;
+                memory.unsettled = Some(Instant::now() + window);
+            }
+            memory.unsettled
+        });
+        if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
+            let message = "an earlier create may still take effect; looking for its result after the wait";
+            return Err(Stop::wait_until(Reason::Deleting, message, until));
+        }
         let items = link
             .list(&resolved.collection, None, &mut self.requests)
             .await

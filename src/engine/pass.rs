@@ -114,6 +114,8 @@ impl<'e> Pass<'e> {
     }
 
     async fn apply(&mut self, cause: Cause) -> Result<Done, Stop> {
+        let owed = self.engine.remember(self.object.uid(), |memory| memory.look);
+        let cause = if owed { Cause::Look } else { cause };
         if self.object.is_paused() {
             // The edges are still kept, so that a parent's deletion knows its children.
             let _ = self.engine.resolve(self.ops, self.key, &self.object).await;

@@ -71,7 +71,11 @@ impl Pass<'_> {
     }
 
     fn report_done(&mut self, done: Done) -> (&'static str, Option<(Instant, Lane)>) {
-        self.engine.remember(self.object.uid(), |memory| *memory = Memory { ask: memory.ask, ..Memory::default() });
+        let asked = !done.unasked;
+        self.engine.remember(self.object.uid(), |memory| {
+            // What was just looked at cannot hide an earlier process' create any more.
+            *memory = Memory { ask: memory.ask, held: memory.held || asked, ..Memory::default() };
+        });
         if done.unasked {
             return ("in order", None);
         }
@@ -134,6 +138,8 @@ impl Pass<'_> {
     fn report_halt(&mut self, halt: &Halt) -> (&'static str, Option<(Instant, Lane)>) {
         let later = self.again(halt);
         if halt.judgement == Judgement::OutOfTouch && self.is_accepted() && !self.write_failed {
+            // What made this pass look is still to be looked at.
+            self.engine.remember(self.object.uid(), |memory| memory.look = true);
             // What was true may still be true. After a while of not knowing, that is what the status says.
             if self.connection().is_some_and(|known| known.out_of_touch) {
                 self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, halt.reason, halt.message.clone())));

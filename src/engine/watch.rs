@@ -106,7 +106,7 @@ fn remove(engine: &Engine, key: &Key, uid: Option<&str>) {
 }
 
 /// Who else could claim what this resource claims.
-fn claimants(engine: &Engine, key: &Key) -> Vec<Key> {
+pub(super) fn claimants(engine: &Engine, key: &Key) -> Vec<Key> {
     let (Some(object), Some(AnyKind::Resource(ops))) = (engine.cache.get(key), engine.cache.ops(key.kind)) else {
         return Vec::new();
     };
@@ -114,7 +114,8 @@ fn claimants(engine: &Engine, key: &Key) -> Vec<Key> {
     engine.cache.claimants(key.kind, name.as_deref(), id.as_deref()).into_iter().map(|(k, _)| k).collect()
 }
 
-fn wake_claimants(engine: &Engine, key: &Key, claimants: &[Key]) {
+/// Wakes those who may now have what another one had.
+pub(super) fn wake_claimants(engine: &Engine, key: &Key, claimants: &[Key]) {
     for other in claimants.iter().filter(|other| *other != key) {
         engine.queue.push(other, Lane::Retry, Cause::Start);
     }

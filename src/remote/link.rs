@@ -308,6 +308,10 @@ impl Exchange for TokenExchange {
                 Ok(Ok(answer)) => answer,
             };
             metrics.remote_call(api, "token", Some(status.as_u16()), started.elapsed());
+            // The library takes every answer with an `error` for a refusal of the client.
+            if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+                return Err(TransportError(format!("{host} answered {}", status.as_u16())));
+            }
             let mut response = HttpResponse::new(body);
             *response.status_mut() = status;
             Ok(response)

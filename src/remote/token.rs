@@ -23,6 +23,9 @@ const RENEW_AFTER: f64 = 0.8;
 /// The life of a token whose server does not say.
 const USUAL_LIFE: Duration = Duration::from_secs(300);
 
+/// A token of a longer life is renewed anyway.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
+
 /// How a client shows its secret to a token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
@@ -219,7 +222,7 @@ async fn ask(
     let answer = client.exchange_client_credentials().request_async(wire).await;
     match answer {
         Ok(answer) => {
-            let life = answer.expires_in().unwrap_or(USUAL_LIFE);
+            let life = answer.expires_in().unwrap_or(USUAL_LIFE).min(LONGEST_LIFE);
             Ok((SecretString::from(answer.access_token().secret().clone()), life))
         }
         Err(RequestTokenError::ServerResponse(error)) => Err(ApiError::Unauthorized(error.to_string())),
