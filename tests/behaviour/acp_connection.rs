@@ -1,7 +1,7 @@
 //! The way to a tenant of ACP: tokens from client credentials, fetched once and shared.
 use std::time::Duration;
 
-use portico_sandbox::{AcpSwitches, Options, Switches};
+use portico_sandbox::{AcpSwitches, Effect, Fault, Options, Switches};
 use serde_json::{Value, json};
 
 use crate::world::{World, condition};
@@ -143,5 +143,17 @@ async fn a_token_endpoint_on_a_host_that_is_not_allowed_is_never_asked() {
     let is_refused = |o: &Value| condition(o, "Ready", "message").contains("--allow-host https://tokens.example.com");
     world.until("AcpConnection", "acme", "named the flag", is_refused).await;
     assert!(world.sandbox.exchanges().is_empty(), "a request was sent");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_token_endpoint_is_no_refusal_of_the_client() {
+    let world = tenant("acp-failing", AcpSwitches::default()).await;
+    let effect = Effect::Status { status: 503, retry_after: None, detail: None };
+    world.sandbox.inject(Fault { operation: "token".into(), effect, times: None, organization: None });
+    world.create("AcpConnection", "acme", spec(&world)).await;
+    world.unready("AcpConnection", "acme", "RemoteUnavailable").await;
+    world.sandbox.clear_faults();
+    world.synced("AcpConnection", "acme").await;
     world.end().await;
 }

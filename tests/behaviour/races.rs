@@ -137,3 +137,54 @@ async fn a_token_put_right_during_a_deletion_ends_it() {
     assert!(world.portals().is_empty());
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_of_the_same_secret_may_lead_to_another_account() {
+    let world = World::new("race-key").await;
+    world.portal("docs", json!({})).await;
+    world.synced("Portal", "docs").await;
+    let data = json!({"token": world.token, "other": world.sandbox.organization("other")});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "konnect"}, "stringData": data});
+    world.apply_as("v1", "Secret", "secrets", "konnect", secret).await;
+    world.synced("KonnectConnection", "acme").await;
+    world.spec("KonnectConnection", "acme", json!({"tokenSecretRef": {"key": "other"}})).await;
+    world.unready("KonnectConnection", "acme", "AccountChanged").await;
+    let other = &world.sandbox.state()["organizations"]["other"]["portals"];
+    assert!(other.as_array().is_none_or(Vec::is_empty), "made in the other organization: {other:#}");
+    world.spec("KonnectConnection", "acme", json!({"tokenSecretRef": {"key": "token"}})).await;
+    world.synced("KonnectConnection", "acme").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_deleted_while_it_is_made_again_leaves_nothing() {
+    let world = World::new("race-again").await;
+    world.portal("other", json!({})).await;
+    world.portal("docs", json!({})).await;
+    world.synced("Portal", "other").await;
+    let id = world.synced("Portal", "docs").await["status"]["id"].as_str().unwrap().to_owned();
+    // The create takes effect, and its answer is lost.
+    world.sandbox.inject(fault("create-portal", Effect::LoseResponse, Some(1)));
+    world.sandbox.reset_exchanges();
+    assert_eq!(world.by_hand(reqwest::Method::DELETE, &format!("/v2/portals/{id}"), None).await, 204);
+    world.eventually("it is made again", |w| w.calls("create-portal") == 1).await;
+    world.delete("Portal", "docs").await;
+    world.gone("Portal", "docs").await;
+    assert!(world.named("docs").is_empty(), "left behind: {:#?}", world.named("docs"));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_certainly_gone_is_made_again_without_waiting_for_a_window() {
+    let mut world = World::still("race-prompt").await;
+    world.settings.consistency = Duration::from_secs(600);
+    world.start();
+    world.connection(json!({})).await;
+    world.portal("other", json!({})).await;
+    world.portal("docs", json!({})).await;
+    world.synced("Portal", "other").await;
+    let id = world.synced("Portal", "docs").await["status"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.by_hand(reqwest::Method::DELETE, &format!("/v2/portals/{id}"), None).await, 204);
+    world.eventually("it is made again", |w| w.named("docs").len() == 1).await;
+    world.end().await;
+}
