@@ -22,6 +22,17 @@ async fn a_portal_is_made_with_one_write_to_the_api_and_two_to_the_resource() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_costs_no_write_to_the_api_and_two_to_the_resource() {
+    let world = World::new("connection-counts").await;
+    world.flush_audit().await;
+    assert_eq!(world.remote_writes(), Vec::<String>::new());
+    let expected = ["patch konnectconnections acme", "patch konnectconnections/status acme"];
+    assert_eq!(world.kubernetes_writes(), expected);
+    world.assert_silence(Duration::from_millis(3500)).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn at_rest_and_after_a_restart_nothing_is_written() {
     let mut world = World::new("portal-rest").await;
     world.portal("docs", json!({"description": "APIs", "labels": {"team": "a"}})).await;
