@@ -16,7 +16,7 @@ use super::{
     status::{Intent, State, Tri, conditions},
     stop::{Again, Halt, Judgement, Stop},
 };
-use crate::remote::{ApiError, Call, Path, Segment};
+use crate::remote::{ApiError, Call, Link, Path, Segment};
 
 impl Pass<'_> {
     /// Sends the create. For kinds without a mark the intent is written first, so that the pass after a crash knows what to look for.
@@ -129,6 +129,37 @@ impl Pass<'_> {
         Stop::Halt(Halt { reason, message, judgement, again: Again::At(until) })
     }
 
+    /// When an open create can no longer take effect unseen, counted from this process' own first sight of it.
+    pub fn settles_at(&self, intent: &Intent, link: &Link) -> Instant {
+        let now = Instant::now();
+        let first_sight = self.engine.remember(self.object.uid(), |memory| match &memory.intent {
+            Some((token, at)) if *token == intent.token => *at,
+            _ => {
+                memory.intent = Some((intent.token.clone(), now));
+                now
+            }
+        });
+        first_sight + link.deadline() + self.engine.settings.consistency
+    }
+
+    /// The objects that an open create may have made: equal to what was sent, and recorded by nobody else.
+    ///
+    /// # Errors
+    /// [`ApiError`] of the listing.
+    pub async fn made_by(&mut self, intent: &Intent, link: &Link, collection: &Path) -> Result<Vec<Value>, ApiError> {
+        let filter = link.api().equals_query("name", &intent.key);
+        let items = match link.list(collection, filter.as_deref(), &mut self.requests).await {
+            // The parent is gone, and with it whatever was made below it.
+            Err(ApiError::Absent) => Vec::new(),
+            other => other?,
+        };
+        let is_ours = |item: &Value| {
+            let id = link.api().id(item).unwrap_or_default();
+            digest(&intent.fields, item) == intent.digest && self.recorder_of(id).is_none()
+        };
+        Ok(items.into_iter().filter(is_ours).collect())
+    }
+
     /// Settles an open create of an earlier pass: once it can no longer take effect unseen, looks for what it made.
     ///
     /// # Errors
@@ -144,30 +175,12 @@ impl Pass<'_> {
         }
         let collection = Path::parse(&intent.path)
             .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("status.creating.path is damaged: {e}")))?;
-        let now = Instant::now();
-        let first_sight = self.engine.remember(self.object.uid(), |memory| match &memory.intent {
-            Some((token, at)) if *token == intent.token => *at,
-            _ => {
-                memory.intent = Some((intent.token.clone(), now));
-                now
-            }
-        });
         let link = resolved.link().clone();
-        let due = first_sight + link.deadline() + self.engine.settings.consistency;
-        if now < due {
+        let due = self.settles_at(&intent, &link);
+        if Instant::now() < due {
             return Err(self.still_waiting(due));
         }
-        let filter = link.api().equals_query("name", &intent.key);
-        let items = match link.list(&collection, filter.as_deref(), &mut self.requests).await {
-            // The parent is gone, and with it whatever was made below it.
-            Err(ApiError::Absent) => Vec::new(),
-            other => other.map_err(|e| Self::stop(&link, e))?,
-        };
-        let is_ours = |item: &&Value| {
-            let id = link.api().id(item).unwrap_or_default();
-            digest(&intent.fields, item) == intent.digest && self.recorder_of(id).is_none()
-        };
-        let found: Vec<&Value> = items.iter().filter(is_ours).collect();
+        let found = self.made_by(&intent, &link, &collection).await.map_err(|e| Self::stop(&link, e))?;
         match found.as_slice() {
             [] => {
                 self.status.creating = None;
@@ -183,7 +196,7 @@ impl Pass<'_> {
                     self.persist(&link, &path).await?;
                     return self.by_moved_record(resolved).await;
                 }
-                Ok(Some(Identified { object: Some((*object).clone()), recorded: true, adopted: true }))
+                Ok(Some(Identified { object: Some(object.clone()), recorded: true, adopted: true }))
             }
             several => {
                 let ids: Vec<&str> = several.iter().filter_map(|item| link.api().id(item)).collect();
@@ -216,7 +229,7 @@ fn fresh_body(desired: &Map<String, Value>) -> Map<String, Value> {
 
 /// A digest of some fields of an object. Null, `""` and absent are equal.
 #[must_use]
-pub fn digest(fields: &[String], object: &Value) -> String {
+fn digest(fields: &[String], object: &Value) -> String {
     let mut values: Vec<(String, Value)> = project(fields, object).into_iter().collect();
     values.sort_by(|a, b| a.0.cmp(&b.0));
     for (_, value) in &mut values {

@@ -103,16 +103,8 @@ impl Pass<'_> {
     /// A create whose result is not known: what it made is ours, and goes.
     async fn by_intent(&mut self, intent: &Intent) -> Result<Ended, Stop> {
         let known = self.connection_of(&intent.connection, &intent.account)?;
-        let now = Instant::now();
-        let first = self.engine.remember(self.object.uid(), |m| match &m.intent {
-            Some((token, at)) if *token == intent.token => *at,
-            _ => {
-                m.intent = Some((intent.token.clone(), now));
-                now
-            }
-        });
-        let due = first + known.link.deadline() + self.engine.settings.consistency;
-        if now < due {
+        let due = self.settles_at(intent, &known.link);
+        if Instant::now() < due {
             return Err(Stop::wait_until(
                 Reason::Deleting,
                 "an earlier create may still take effect; looking for its result after the wait",
@@ -121,18 +113,9 @@ impl Pass<'_> {
         }
         let collection =
             Path::parse(&intent.path).map_err(|e| blocked(format!("status.creating.path is damaged: {e}")))?;
-        let filter = known.link.api().equals_query("name", &intent.key);
-        let items = match known.link.list(&collection, filter.as_deref(), &mut self.requests).await {
-            Err(ApiError::Absent) => return Ok(Ended::Deleted),
-            other => other.map_err(|e| Self::blocked_by(&known, e))?,
-        };
-        let api = known.link.api();
-        let ids: Vec<String> = items
-            .iter()
-            .filter(|item| super::create::digest(&intent.fields, item) == intent.digest)
-            .filter_map(|item| api.id(item).map(str::to_owned))
-            .filter(|id| self.recorder_of(id).is_none())
-            .collect();
+        let link = known.link.clone();
+        let made = self.made_by(intent, &link, &collection).await.map_err(|e| Self::blocked_by(&known, e))?;
+        let ids: Vec<&str> = made.iter().filter_map(|item| link.api().id(item)).collect();
         match ids.as_slice() {
             [] => Ok(Ended::Deleted),
             [id] => {

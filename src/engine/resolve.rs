@@ -5,7 +5,6 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{
-    cache::AnyKind,
     context::{Cx, Found, Secrets},
     core::Engine,
     key::{Key, Target},
@@ -246,13 +245,4 @@ fn with_labels(
         desired.body.insert("labels".to_owned(), Value::Object(labels));
     }
     (desired, keys)
-}
-
-/// Whether a kind is a kind of resource.
-#[must_use]
-pub fn resource_ops(engine: &Engine, key: &Key) -> Option<&'static dyn Ops> {
-    match engine.cache.ops(key.kind) {
-        Some(AnyKind::Resource(ops)) => Some(ops),
-        _ => None,
-    }
 }
