@@ -2,7 +2,7 @@
 use sha2::{Digest, Sha256};
 
 use super::mark::hex;
-use crate::remote::Path;
+use crate::remote::{Path, Place};
 
 /// Whether creates are held: all of a connection's objects are gone (2 or more), or more than 3 and more than a fifth.
 #[must_use]
@@ -12,8 +12,8 @@ pub fn is_mass(missing: usize, recorded: usize) -> bool {
 
 /// The recorded paths that are missing: those known to be, and all that lie below one of them.
 #[must_use]
-pub fn spread<'a>(recorded: &'a [Path], missing: &[Path]) -> Vec<&'a Path> {
-    recorded.iter().filter(|path| missing.iter().any(|gone| *path == gone || path.is_below(gone))).collect()
+pub fn spread<'a>(recorded: &'a [Place], missing: &[Path]) -> Vec<&'a Place> {
+    recorded.iter().filter(|place| missing.iter().any(|gone| place.path == *gone || place.is_below(gone))).collect()
 }
 
 /// What a person confirms: exactly these paths.
@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn what_lies_below_a_missing_object_is_missing_too() {
         let path = |text: &str| Path::parse(text).unwrap();
-        let recorded = [path("/v2/portals/a"), path("/v2/portals/a/teams/t"), path("/v2/portals/b")];
+        let recorded = ["/v2/portals/a", "/v2/portals/a/teams/t", "/v2/portals/b"];
+        let recorded: Vec<Place> = recorded.into_iter().map(|text| Place::in_collection(path(text))).collect();
         assert_eq!(spread(&recorded, &[path("/v2/portals/a")]).len(), 2);
+        let client = Place { path: path("/clients/c"), listing: path("/servers/s/clients") };
+        assert_eq!(spread(&[client], &[path("/servers/s")]).len(), 1);
     }
 }

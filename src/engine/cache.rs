@@ -184,7 +184,8 @@ impl Cache {
         let Some(AnyKind::Resource(ops)) = self.kinds.get(key.kind) else { return Vec::new() };
         let Lifecycle { id: bound, .. } = object.spec::<Common>().unwrap_or_default().lifecycle;
         let name = ops.natural_key(object).map(|name| (true, name));
-        let ids = object.status().id.into_iter().chain(Some(bound).filter(|b| !b.is_empty())).map(|id| (false, id));
+        let ids = object.status().id.into_iter().chain(Some(bound).filter(|b| !b.is_empty()));
+        let ids = ids.chain(ops.chosen_id(object)).map(|id| (false, id));
         name.into_iter().chain(ids).collect()
     }
 

@@ -27,8 +27,9 @@ impl Pass<'_> {
     /// [`Stop`] with [`Reason::Conflict`], naming the one that may.
     pub fn claim(&self, resolved: &Resolved) -> Result<(), Stop> {
         let bound = Some(resolved.common.lifecycle.id.as_str()).filter(|id| !id.is_empty());
-        let id = bound.or(self.status.id.as_deref());
-        for (key, rival) in self.engine.cache.claimants(self.key.kind, Some(&resolved.natural_key), id) {
+        let id = bound.or(self.status.id.as_deref()).or(resolved.id.as_deref());
+        let name = resolved.id.is_none().then_some(resolved.natural_key.as_str());
+        for (key, rival) in self.engine.cache.claimants(self.key.kind, name, id) {
             if rival.uid() == self.object.uid() || !self.is_same_object(resolved, &key, &rival, id) {
                 continue;
             }
@@ -60,6 +61,7 @@ impl Pass<'_> {
                 theirs.writes
                     && theirs.link().account() == resolved.link().account()
                     && theirs.collection == resolved.collection
+                    && (resolved.id.is_some() || theirs.listing == resolved.listing)
             }
             (None, Some(recipe)) => {
                 recipe.account == resolved.link().account() && recipe.path.starts_with(resolved.collection.as_str())
@@ -67,12 +69,16 @@ impl Pass<'_> {
             (None, None) => false,
         };
         let bound = rival.spec::<Common>().map(|c| c.lifecycle.id).unwrap_or_default();
-        let same_id = id.is_some_and(|id| status.id.as_deref() == Some(id) || bound == id);
+        let chosen = self.ops.chosen_id(rival);
+        let same_id =
+            id.is_some_and(|id| status.id.as_deref() == Some(id) || bound == id || chosen.as_deref() == Some(id));
         // Two organizations on one host look alike: by name only resources of one connection meet, except below a parent, whose id says
         // which organization it is. The mark and the recorded ids tell the rest.
-        let nested = resolved.collection.is_nested();
+        let nested = resolved.listing.above().is_some();
         let same_way = nested || theirs.as_ref().is_none_or(|t| t.connection == resolved.connection);
         let same_name = theirs.is_none_or(|t| t.natural_key == resolved.natural_key) && !rival.is_deleting();
+        // Where ids tell objects apart, the tenant stands in the account.
+        let same_way = same_way || resolved.id.is_some();
         same_collection && (same_id || (same_name && same_way))
     }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     core::Engine,
+    escrow::Data,
     events::transition,
     key::{Key, Target},
     kind::{ConnectionOps, Wait},
@@ -36,6 +37,8 @@ pub struct ConnectionPass<'e> {
     generation: i64,
     pub(super) status: Status,
     pub(super) requests: u32,
+    /// What the link was built from in this pass, to be kept once it is seen to work.
+    pub(super) escrow: Option<Data>,
 }
 
 impl<'e> ConnectionPass<'e> {
@@ -43,7 +46,7 @@ impl<'e> ConnectionPass<'e> {
     #[must_use]
     pub fn new(engine: &'e Arc<Engine>, ops: &'static dyn ConnectionOps, key: &'e Key, object: Arc<Raw>) -> Self {
         let (status, generation) = (object.status(), object.generation());
-        Self { engine, ops, key, object, generation, status, requests: 0 }
+        Self { engine, ops, key, object, generation, status, requests: 0, escrow: None }
     }
 
     /// Runs to the end, and writes the status.
@@ -62,6 +65,7 @@ impl<'e> ConnectionPass<'e> {
         }
         let before = self.engine.links.get(self.key);
         let result = self.connect().await;
+        self.keep_escrow().await;
         let (word, later) = self.judge(&result);
         let after = self.engine.links.get(self.key);
         let usable = |known: &Option<Known>| {
@@ -120,6 +124,9 @@ impl<'e> ConnectionPass<'e> {
             if let Stop::Halt(halt) = &stop {
                 let wait = Wait::new(halt.reason, halt.message.clone());
                 self.engine.links.change(self.key, |known| known.trouble = Some(wait));
+                if halt.reason == Reason::SecretNotFound {
+                    self.end_with_the_namespace(&common).await;
+                }
             }
             return Err(stop);
         }
@@ -172,6 +179,13 @@ impl<'e> ConnectionPass<'e> {
                 gate.shut(Shut::CredentialRejected, &why);
                 let message = format!("the API refused the credential: {why}; put a valid one into the Secret");
                 Err(halt(Reason::CredentialRejected, message))
+            }
+            Err(ApiError::Absent(words)) => {
+                let message = format!(
+                    "{}{path} does not exist: the API says {words:?}; check the url and the tenant",
+                    known.link.account()
+                );
+                Err(halt(Reason::NotFound, message))
             }
             Err(ApiError::Unavailable(why)) => {
                 gate.shut(Shut::Unavailable, &why);

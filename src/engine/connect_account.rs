@@ -11,7 +11,7 @@ use super::{
     spec::annotations,
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Path};
+use crate::remote::{ApiError, Call, Path, Place};
 
 impl ConnectionPass<'_> {
     /// A new credential may belong to another account: then not one recorded object answers.
@@ -20,8 +20,13 @@ impl ConnectionPass<'_> {
             // The same Secret as when it was last seen to be right, by this process or one before.
             return Ok(());
         }
-        let recorded: Vec<Path> =
-            self.engine.recorded(self.key).into_iter().map(|(_, p)| p).filter(|p| p.parent().is_none()).collect();
+        let recorded: Vec<Path> = self
+            .engine
+            .recorded(self.key)
+            .into_iter()
+            .filter(|(_, p)| p.parent().is_none())
+            .map(|(_, p)| p.path)
+            .collect();
         for path in &recorded {
             self.requests += 1;
             match known.link.send(Call::new(Method::GET, path)).await {
@@ -29,11 +34,11 @@ impl ConnectionPass<'_> {
                     self.note_credential(known);
                     return Ok(());
                 }
-                Err(ApiError::Absent) => {}
+                Err(ApiError::Absent(_)) => {}
                 Err(error) => return Err(Stop::from_api(error, known.link.gate().is_shut().map(|(shut, _)| shut))),
             }
         }
-        let everything: Vec<Path> = self.engine.recorded(self.key).into_iter().map(|(_, p)| p).collect();
+        let everything: Vec<Path> = self.engine.recorded(self.key).into_iter().map(|(_, p)| p.path).collect();
         let token = absence::token(&everything.iter().collect::<Vec<_>>());
         if recorded.is_empty() {
             self.note_credential(known);
@@ -65,7 +70,7 @@ impl ConnectionPass<'_> {
 
     /// Shows what vanished at once, and takes a person's word that it was meant to; true where resources should be woken.
     pub(super) fn confirm_absence(&mut self) -> bool {
-        let recorded: Vec<Path> = self.engine.recorded(self.key).into_iter().map(|(_, p)| p).collect();
+        let recorded: Vec<Place> = self.engine.recorded(self.key).into_iter().map(|(_, p)| p).collect();
         let Some(known) = self.engine.links.get(self.key) else { return false };
         let Some(Absence { token, missing, recorded }) = known.absence(&recorded) else {
             self.status.extra.remove("absence");

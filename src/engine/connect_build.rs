@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::{
     connect::ConnectionPass,
     context::{Cx, Found, SecretKey, Secrets},
+    escrow::Material,
     key::Target,
     kind::Wait,
     links::Known,
@@ -25,14 +27,28 @@ use crate::remote::{
 impl ConnectionPass<'_> {
     /// Builds a new link where the spec, the Secret or the CA bundle changed.
     pub(super) async fn build(&mut self, common: &ConnectionCommon) -> Result<(), Stop> {
-        let base = self.ops.base(&self.object)?;
-        self.engine.settings.allow.check(&base).map_err(|e| Stop::hopeless(Reason::InvalidSpec, e.to_string()))?;
+        let base = self.base()?;
         // The edges first: what changes while it is read then wakes this connection.
         let asked = self.ask(&Secrets::new()).1;
         let edges = asked.edges.into_iter().chain(self.ca_target(common)).collect();
         self.engine.edges.set(self.key, edges);
         let ca = self.ca_bundle(common).await?;
         let (credential, version) = self.credential().await?;
+        let material = Material { credential, version, ca };
+        self.escrow = Some(material.to_data());
+        self.install(common, base, material)
+    }
+
+    /// Where the API is, if that may be spoken to.
+    pub(super) fn base(&self) -> Result<Url, Stop> {
+        let base = self.ops.base(&self.object)?;
+        self.engine.settings.allow.check(&base).map_err(|e| Stop::hopeless(Reason::InvalidSpec, e.to_string()))?;
+        Ok(base)
+    }
+
+    /// Makes a link of all that it is built from, and of what is known of the one before. Keeps that one where nothing differs.
+    pub(super) fn install(&self, common: &ConnectionCommon, base: Url, material: Material) -> Result<(), Stop> {
+        let Material { credential, version, ca } = material;
         let fingerprint = fingerprint(&credential.identity(), ca.as_deref());
         let generation = self.object.generation();
         let old = self.engine.links.get(self.key);

@@ -6,8 +6,10 @@ use tokio::time::Instant;
 use super::{
     cache::AnyKind,
     connect::ConnectionPass,
+    escrow,
     key::{Key, Target},
     kind::Identity,
+    kubernetes::KubeError,
     pass::Outcome,
     queue::Lane,
     raw::Raw,
@@ -15,7 +17,7 @@ use super::{
     report::backoff,
     spec::{Common, ConnectionCommon, annotations},
     status::{State, conditions},
-    stop::Judgement,
+    stop::{Judgement, Stop},
 };
 
 impl ConnectionPass<'_> {
@@ -26,15 +28,17 @@ impl ConnectionPass<'_> {
             return Outcome { word: "deleting", requests: 0, later: None };
         }
         // After a restart, and where the Secret changed: the credential is needed for the deletions that this one waits for. Where it
-        // cannot be read, the last one serves.
+        // cannot be read, the last one serves: the one in memory, else the one in escrow.
         if let Ok(common) = self.object.spec::<ConnectionCommon>() {
-            let _ = self.build(&common).await;
+            let built = self.build(&common).await;
+            if matches!(&built, Err(Stop::Halt(halt)) if halt.reason == Reason::SecretNotFound) {
+                self.build_from_escrow(&common).await;
+            }
         }
         self.engine.links.change(self.key, |known| known.deleting = true);
         let users: Vec<String> = self.users();
         if users.is_empty() || self.object.annotation(annotations::ORPHAN) == Some("true") {
-            let released = self.engine.kube.release(self.ops.info(), &self.object).await;
-            return match self.take(released) {
+            return match self.let_go().await {
                 Ok(()) => {
                     self.engine.links.forget(self.key);
                     Outcome { word: "deleted", requests: self.requests, later: None }
@@ -46,19 +50,8 @@ impl ConnectionPass<'_> {
                 },
             };
         }
-        if let Some(known) = self.engine.links.get(self.key)
-            && (!known.verified || known.link.gate().is_shut().is_some())
-            && self.probe(&known).await.is_ok()
-        {
-            known.link.gate().open();
-            if known.verified || self.check_account(&known).await.is_ok() {
-                self.engine.links.change(self.key, |known| {
-                    known.verified = true;
-                    known.trouble = None;
-                });
-                self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
-            }
-        }
+        self.try_for_deletions().await;
+        self.keep_escrow().await;
         let shown = users.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let message = format!(
             "{} resources still have objects through it, and it is needed to delete them: {shown}",
@@ -75,8 +68,50 @@ impl ConnectionPass<'_> {
         self.finish("blocked", Some((later, Lane::Deletion))).await
     }
 
+    /// Erases what was kept for deletions, which nobody could find any more afterwards, and removes the finalizer.
+    async fn let_go(&mut self) -> Result<(), Stop> {
+        match self.erase_escrow().await {
+            Ok(()) => {}
+            // A deletion always ends.
+            Err(KubeError::Forbidden(why)) => {
+                let name = escrow::name(self.key, self.object.uid());
+                tracing::warn!(connection = %self.key, secret = name, why, "the credential kept for deletions stays: delete its Secret by hand");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let released = self.engine.kube.release(self.ops.info(), &self.object).await;
+        self.take(released)
+    }
+
+    /// In a namespace that is being deleted the Secret may be gone before this connection is being deleted, too. After a restart what is
+    /// kept for deletions serves them.
+    pub(super) async fn end_with_the_namespace(&mut self, common: &ConnectionCommon) {
+        if let Ok(Some((_, true))) = self.engine.kube.namespace(&self.key.namespace).await {
+            self.build_from_escrow(common).await;
+            self.engine.links.change(self.key, |known| known.deleting = true);
+            self.try_for_deletions().await;
+        }
+    }
+
+    /// Tries a credential that has not been tried yet, and a gate that is shut, so that deletions go on.
+    async fn try_for_deletions(&mut self) {
+        if let Some(known) = self.engine.links.get(self.key)
+            && (!known.verified || known.link.gate().is_shut().is_some())
+            && self.probe(&known).await.is_ok()
+        {
+            known.link.gate().open();
+            if known.verified || self.check_account(&known).await.is_ok() {
+                self.engine.links.change(self.key, |known| {
+                    known.verified = true;
+                    known.trouble = None;
+                });
+                self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
+            }
+        }
+    }
+
     /// Who has an object, or an open create, through this connection.
-    fn users(&self) -> Vec<String> {
+    pub(super) fn users(&self) -> Vec<String> {
         let name = format!("{}/{}", self.key.namespace, self.key.name);
         let uses = |key: &Key, object: &Raw| {
             let Some(AnyKind::Resource(ops)) = self.engine.cache.ops(key.kind) else { return false };
@@ -89,7 +124,7 @@ impl ConnectionPass<'_> {
             }
             // Held and nothing recorded: a create may be under way, or a crash came between it and its record.
             let named = object.spec::<Common>().ok().and_then(|common| common.connection_ref);
-            ops.identity() == Identity::Mark
+            ops.identity_of(object) != Identity::Intent
                 && ops.connection() == self.key.kind
                 && named.is_some_and(|reference| {
                     let namespace = reference.namespace.as_deref().unwrap_or(&key.namespace);

@@ -12,6 +12,7 @@ use super::{
     kind::{Connection, Kind, Wait},
     reason::Reason,
     spec::{Common, Ref},
+    status::Recipe,
 };
 use crate::remote::Segment;
 
@@ -27,6 +28,8 @@ pub struct Cx<'a> {
     owner: &'a str,
     cache: &'a Cache,
     secrets: &'a Secrets,
+    /// Whether the resource is being deleted: then it no longer matters that others are, too.
+    ending: bool,
     found: RefCell<Found>,
 }
 
@@ -39,13 +42,15 @@ pub struct Found {
     pub inherited: Option<String>,
     /// A Secret that was asked for and not fetched yet.
     pub wanted: Option<SecretKey>,
+    /// The resources that were referred to, with the accounts that hold their objects.
+    pub accounts: Vec<(String, String)>,
 }
 
 impl<'a> Cx<'a> {
     /// A context for a resource in `namespace`.
     #[must_use]
     pub fn new(namespace: &'a str, owner: &'a str, cache: &'a Cache, secrets: &'a Secrets) -> Self {
-        Self { namespace, owner, cache, secrets, found: RefCell::default() }
+        Self { namespace, owner, cache, secrets, ending: false, found: RefCell::default() }
     }
 
     /// What was asked for.
@@ -54,15 +59,53 @@ impl<'a> Cx<'a> {
         self.found.into_inner()
     }
 
+    /// For a resource that is being deleted, or not.
+    #[must_use]
+    pub fn ending(mut self, ending: bool) -> Self {
+        self.ending = ending;
+        self
+    }
+
     /// The id of a parent, for the path. A parent that is a resource also brings its connection.
     ///
     /// # Errors
     /// [`Wait`] while the parent is not there, not permitted or has no object.
     pub fn parent<P: Kind>(&self, reference: &Ref<P>) -> Result<Segment, Wait> {
+        let (id, recipe) = self.resolve(reference)?;
+        if let Some(recipe) = recipe {
+            self.found.borrow_mut().inherited = Some(recipe.connection);
+        }
+        Segment::new(&id).map_err(Wait::invalid)
+    }
+
+    /// The id of another object of the same account.
+    ///
+    /// # Errors
+    /// [`Wait`] while it is not there, or not permitted.
+    pub fn refer<K: Kind>(&self, reference: &Ref<K>) -> Result<String, Wait> {
+        let (id, recipe) = self.resolve(reference)?;
+        if let Some(recipe) = recipe {
+            let name = format!("{} {}", K::kind(&()), reference.target.name.as_deref().unwrap_or_default());
+            self.found.borrow_mut().accounts.push((name, recipe.account));
+        }
+        Ok(id)
+    }
+
+    /// What a resource that is referred to shows in its status; none where it is referred to by id, or is not there.
+    #[must_use]
+    pub fn extra<K: Kind>(&self, reference: &Ref<K>) -> Option<K::Extra> {
         let target = &reference.target;
-        let kind = P::kind(&());
+        let namespace = target.namespace.as_deref().unwrap_or(self.namespace);
+        let key = Key::new(self.cache.kind(&K::kind(&()))?, namespace, target.name.as_deref()?);
+        serde_json::from_value(self.cache.get(&key)?.status_value()).ok()
+    }
+
+    /// The id that is referred to, and the recipe of the resource that has it.
+    fn resolve<K: Kind>(&self, reference: &Ref<K>) -> Result<(String, Option<Recipe>), Wait> {
+        let target = &reference.target;
+        let kind = K::kind(&());
         if let Some(id) = &target.id {
-            return Segment::new(id).map_err(Wait::invalid);
+            return Ok((id.clone(), None));
         }
         let name = target.name.as_deref().unwrap_or_default();
         let namespace = target.namespace.as_deref().unwrap_or(self.namespace);
@@ -81,15 +124,14 @@ impl<'a> Cx<'a> {
             );
             return Err(Wait::new(Reason::ReferenceNotPermitted, message));
         }
-        if parent.is_deleting() {
+        if parent.is_deleting() && !self.ending {
             return Err(Wait::new(Reason::ReferenceNotReady, format!("{label} is being deleted")));
         }
         let status = parent.status();
         let Some(recipe) = status.known(self.owner, parent.uid()) else {
             return Err(Wait::new(Reason::ReferenceNotReady, format!("{label} has no object at the API yet")));
         };
-        self.found.borrow_mut().inherited = Some(recipe.connection.clone());
-        Segment::new(status.id.as_deref().unwrap_or_default()).map_err(Wait::invalid)
+        Ok((status.id.clone().unwrap_or_default(), Some(recipe.clone())))
     }
 
     /// Says which connection is in use, as namespace/name.

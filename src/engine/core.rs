@@ -1,26 +1,31 @@
 //! What all passes share.
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::time::Instant;
+use ring::hmac;
+use tokio::{sync::OnceCell, time::Instant};
 
 use super::{
     cache::{AnyKind, Cache, Change, Kinds},
     edges::Edges,
+    escrow::Kept,
     events::Events,
     key::{Key, Target},
-    kubernetes::Kubernetes,
+    kubernetes::{KubeError, Kubernetes},
+    lease::Lease,
     links::Links,
     metrics::Metrics,
+    own::Entropy,
     queue::{Cause, Lane, Queue},
     raw::Raw,
+    secrets::Stored,
     settings::Settings,
 };
-use crate::remote::{HttpFactory, Path};
+use crate::remote::{HttpFactory, Path, Place};
 
 /// What time it is, for what is written down. Waits run on tokio's clock.
 pub trait Clock: Send + Sync + 'static {
@@ -59,6 +64,16 @@ pub struct Memory {
     pub look: bool,
     /// When to ask next for something that takes its time.
     pub ask: Option<Instant>,
+    /// Of a connection: what is kept for the day on which its credential is gone.
+    pub escrow: Kept,
+}
+
+/// A Secret that this process writes.
+enum OwnSecret {
+    /// The write is under way; the versions that a watch told of meanwhile.
+    Writing(Vec<String>),
+    /// The version that the last write made; empty where it failed.
+    Wrote(String),
 }
 
 /// The engine: everything that lives as long as an operator runs.
@@ -85,6 +100,14 @@ pub struct Engine {
     pub metrics: Arc<Metrics>,
     /// The events.
     pub events: Events,
+    /// The right to write.
+    pub lease: Arc<Lease>,
+    /// Where the randomness of secrets comes from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The key of the digests, once it was needed.
+    pub(super) digest_key: OnceCell<hmac::Key>,
+    /// The Secrets that this process writes, by namespace and name.
+    own_secrets: Mutex<HashMap<(String, String), OwnSecret>>,
     memory: Mutex<HashMap<String, Memory>>,
     random: Mutex<fastrand::Rng>,
 }
@@ -107,6 +130,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The events.
     pub events: Events,
+    /// The right to write.
+    pub lease: Arc<Lease>,
+    /// Where the randomness of secrets comes from.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl Engine {
@@ -125,6 +152,10 @@ impl Engine {
             links: Links::default(),
             metrics: parts.metrics,
             events: parts.events,
+            lease: parts.lease,
+            entropy: parts.entropy,
+            digest_key: OnceCell::new(),
+            own_secrets: Mutex::default(),
             memory: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(parts.seed)),
         }
@@ -133,6 +164,46 @@ impl Engine {
     /// Reads and changes what is remembered of a UID.
     pub fn remember<T>(&self, uid: &str, change: impl FnOnce(&mut Memory) -> T) -> T {
         change(self.memory.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default())
+    }
+
+    /// Writes a Secret. What a watch tells of this very write wakes nobody, whether it comes before the answer or after it.
+    ///
+    /// # Errors
+    /// [`KubeError`] of the write.
+    pub async fn write_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        write: impl Future<Output = Result<Stored, KubeError>>,
+    ) -> Result<Stored, KubeError> {
+        let id = (namespace.to_owned(), name.to_owned());
+        self.own_secrets().insert(id.clone(), OwnSecret::Writing(Vec::new()));
+        let answer = write.await;
+        let version = answer.as_ref().map(|stored| stored.resource_version.clone()).unwrap_or_default();
+        let before = self.own_secrets().insert(id, OwnSecret::Wrote(version.clone()));
+        if let Some(OwnSecret::Writing(seen)) = before
+            && seen.iter().any(|seen| *seen != version)
+        {
+            self.wake_dependents(&Target::Secret(namespace.to_owned(), name.to_owned()));
+        }
+        answer
+    }
+
+    /// Whether what a watch tells of a Secret is, or may be, this process' own write; then nobody is to be woken for it now.
+    #[must_use]
+    pub fn is_own_secret(&self, namespace: &str, name: &str, version: &str) -> bool {
+        match self.own_secrets().get_mut(&(namespace.to_owned(), name.to_owned())) {
+            Some(OwnSecret::Writing(seen)) => {
+                seen.push(version.to_owned());
+                true
+            }
+            Some(OwnSecret::Wrote(own)) => own == version,
+            None => false,
+        }
+    }
+
+    fn own_secrets(&self) -> MutexGuard<'_, HashMap<(String, String), OwnSecret>> {
+        self.own_secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets a UID.
@@ -159,10 +230,14 @@ impl Engine {
     pub fn wrote(&self, key: &Key, object: Raw) {
         let lane = if object.is_deleting() { Lane::Deletion } else { Lane::User };
         let before = super::watch::claimants(self, key);
+        let connection = self.awaits_escrow(key, &object);
         if self.cache.wrote(key, object) == Change::User {
             self.queue.push(key, lane, Cause::Look);
             self.wake_dependents(&Target::Resource(key.clone()));
             super::watch::wake_claimants(self, key, &before);
+        }
+        if let Some(connection) = connection {
+            self.queue.push(&connection, Lane::Retry, Cause::Look);
         }
     }
 
@@ -179,9 +254,9 @@ impl Engine {
         format!("{:016x}", self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..))
     }
 
-    /// The resources of a connection whose id is recorded, with their paths.
+    /// The resources of a connection whose id is recorded, with their places.
     #[must_use]
-    pub fn recorded(&self, connection: &Key) -> Vec<(Key, Path)> {
+    pub fn recorded(&self, connection: &Key) -> Vec<(Key, Place)> {
         let name = format!("{}/{}", connection.namespace, connection.name);
         let all = self.cache.all().into_iter();
         let of_kind = all.filter(|(key, _)| matches!(self.cache.ops(key.kind), Some(AnyKind::Resource(ops)) if ops.connection() == connection.kind));
@@ -189,7 +264,7 @@ impl Engine {
             .filter_map(|(key, object)| {
                 let status = object.status();
                 let recipe = status.recorded(&self.owner, object.uid()).filter(|r| r.connection == name)?;
-                Some((key, Path::parse(&recipe.path).ok()?))
+                Some((key, recipe.place().ok()?))
             })
             .collect()
     }

@@ -5,8 +5,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    diff::project,
-    identify::Identified,
+    diff::telling_fields,
+    equal::canonical,
+    identify::{Identified, already_exists},
     kind::Identity,
     kubernetes::Precondition,
     mark::hex,
@@ -18,14 +19,22 @@ use super::{
 };
 use crate::remote::{ApiError, Call, Link, Path, Segment};
 
+/// What a create brought.
+pub enum Made {
+    /// The object, as it was made.
+    Now(Value),
+    /// The object, which an earlier create of ours had made.
+    Before(Value),
+}
+
 impl Pass<'_> {
     /// Sends the create. For kinds without a mark the intent is written first, so that the pass after a crash knows what to look for.
     ///
     /// # Errors
     /// [`Stop`]; an answer that says definitely that nothing was made clears the intent, any other keeps it.
-    pub async fn create(&mut self, resolved: &Resolved) -> Result<Value, Stop> {
+    pub async fn create(&mut self, resolved: &Resolved) -> Result<Made, Stop> {
         let window = resolved.link().deadline() + self.engine.settings.consistency;
-        let by_an_earlier_process = self.was_held && self.ops.identity() == Identity::Mark;
+        let by_an_earlier_process = self.was_held && resolved.identity == Identity::Mark;
         let unsettled = self.engine.remember(self.object.uid(), |memory| {
             if by_an_earlier_process && !memory.held {
                 // It may have sent a create just before it ended.
@@ -34,7 +43,9 @@ impl Pass<'_> {
             }
             memory.unsettled
         });
-        if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
+        // Two creates of one derived id still make one object.
+        let repeatable = resolved.identity == Identity::Derived;
+        if let Some(until) = unsettled.filter(|until| *until > Instant::now() && !repeatable) {
             return Err(self.still_waiting(until));
         }
         // A spec whose parts cannot be computed is refused before anything is made.
@@ -42,8 +53,10 @@ impl Pass<'_> {
         self.engine.parts(self.ops, self.key, &self.object, &anywhere, &resolved.connection_name())?;
         self.hold().await?;
         let link = resolved.link().clone();
-        let body = fresh_body(&resolved.desired.body);
-        if self.ops.identity() == Identity::Intent {
+        let mut body = fresh_body(&resolved.desired.body);
+        body.extend(resolved.desired.initial.clone());
+        body.extend(resolved.id.iter().map(|id| (self.ops.id_field().to_owned(), id.clone().into())));
+        if resolved.identity == Identity::Intent {
             self.write_intent(resolved, &body).await?;
         }
         // Between the first look and now a rival may have come. Nothing was sent yet, so nothing is open.
@@ -61,13 +74,23 @@ impl Pass<'_> {
                 } else {
                     self.engine.remember(self.object.uid(), |memory| memory.unsettled = Some(Instant::now() + window));
                 }
-                return Err(match error {
-                    ApiError::Absent => self.parent_gone(resolved),
-                    error => Self::stop(&link, error),
-                });
+                return match (error, &resolved.id) {
+                    (ApiError::Absent(words), _) => Err(self.parent_gone(resolved, &words)),
+                    (ApiError::Refused(refusal), Some(id)) if refusal.status == 409 => {
+                        if repeatable {
+                            let why = format!("the API says that the id {id} is taken and does not show what has it");
+                            let found = self.take_own(resolved, id).await?;
+                            return found
+                                .map(Made::Before)
+                                .ok_or_else(|| Self::stop(&link, ApiError::Unavailable(why)));
+                        }
+                        Err(Stop::refused(Reason::AlreadyExists, already_exists(resolved, self.key.kind, id)))
+                    }
+                    (error, _) => Err(Self::stop(&link, error)),
+                };
             }
         };
-        let id = link.api().id(&object).unwrap_or_default().to_owned();
+        let id = self.ops.id(&object).unwrap_or_default().to_owned();
         let segment = Segment::new(&id).map_err(|e| {
             Stop::refused(Reason::RemoteUnavailable, format!("the API made an object and did not say its id: {e}"))
         })?;
@@ -80,11 +103,11 @@ impl Pass<'_> {
             // The parts take requests of their own, and the id must not be lost on the way.
             self.persist(&link, &path).await?;
         }
-        Ok(object)
+        Ok(Made::Now(object))
     }
 
     async fn write_intent(&mut self, resolved: &Resolved, body: &Map<String, Value>) -> Result<(), Stop> {
-        let fields: Vec<String> = body.keys().cloned().collect();
+        let fields = telling_fields(&resolved.desired, body);
         self.status.id = None;
         self.status.remote = None;
         self.status.creating = Some(Intent {
@@ -129,13 +152,13 @@ impl Pass<'_> {
         Stop::Halt(Halt { reason, message, judgement, again: Again::At(until) })
     }
 
-    /// When an open create can no longer take effect unseen, counted from this process' own first sight of it.
-    pub fn settles_at(&self, intent: &Intent, link: &Link) -> Instant {
+    /// When an open write can no longer take effect unseen, counted from this process' own first sight of it.
+    pub fn settles_at(&self, token: &str, link: &Link) -> Instant {
         let now = Instant::now();
         let first_sight = self.engine.remember(self.object.uid(), |memory| match &memory.intent {
-            Some((token, at)) if *token == intent.token => *at,
+            Some((seen, at)) if seen == token => *at,
             _ => {
-                memory.intent = Some((intent.token.clone(), now));
+                memory.intent = Some((token.to_owned(), now));
                 now
             }
         });
@@ -147,14 +170,23 @@ impl Pass<'_> {
     /// # Errors
     /// [`ApiError`] of the listing.
     pub async fn made_by(&mut self, intent: &Intent, link: &Link, collection: &Path) -> Result<Vec<Value>, ApiError> {
-        let filter = link.api().equals_query("name", &intent.key);
-        let items = match link.list(collection, filter.as_deref(), &mut self.requests).await {
-            // The parent is gone, and with it whatever was made below it.
-            Err(ApiError::Absent) => Vec::new(),
-            other => other?,
+        let items = if self.ops.identity() == Identity::Derived {
+            // The user chose the id: no other object can be the one.
+            let id = Segment::new(&intent.key).map_err(|e| ApiError::NotSent(e.to_string()))?;
+            match self.send(link, Call::new(Method::GET, &collection.child(&id))).await {
+                Err(ApiError::Absent(_)) => Vec::new(),
+                other => other?.into_iter().collect(),
+            }
+        } else {
+            let filter = link.api().equals_query("name", &intent.key);
+            match link.list(collection, filter.as_deref(), &mut self.requests).await {
+                // The parent is gone, and with it whatever was made below it.
+                Err(ApiError::Absent(_)) => Vec::new(),
+                other => other?,
+            }
         };
         let is_ours = |item: &Value| {
-            let id = link.api().id(item).unwrap_or_default();
+            let id = self.ops.id(item).unwrap_or_default();
             digest(&intent.fields, item) == intent.digest && self.recorder_of(id).is_none()
         };
         Ok(items.into_iter().filter(is_ours).collect())
@@ -176,7 +208,7 @@ impl Pass<'_> {
         let collection = Path::parse(&intent.path)
             .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("status.creating.path is damaged: {e}")))?;
         let link = resolved.link().clone();
-        let due = self.settles_at(&intent, &link);
+        let due = self.settles_at(&intent.token, &link);
         if Instant::now() < due {
             return Err(self.still_waiting(due));
         }
@@ -187,10 +219,10 @@ impl Pass<'_> {
                 Ok(None)
             }
             [object] => {
-                let id = link.api().id(object).unwrap_or_default();
+                let id = self.ops.id(object).unwrap_or_default().to_owned();
                 let path = collection
-                    .child(&Segment::new(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
-                self.record(resolved, id, &path, false);
+                    .child(&Segment::new(&id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
+                self.record(resolved, &id, &path, false);
                 if path.collection().as_ref() != Some(&resolved.collection) {
                     // The spec has moved on meanwhile; the next pass moves the object.
                     self.persist(&link, &path).await?;
@@ -199,7 +231,7 @@ impl Pass<'_> {
                 Ok(Some(Identified { object: Some(object.clone()), recorded: true, adopted: true }))
             }
             several => {
-                let ids: Vec<&str> = several.iter().filter_map(|item| link.api().id(item)).collect();
+                let ids: Vec<&str> = several.iter().filter_map(|item| self.ops.id(item)).collect();
                 let message = format!(
                     "each of the objects {} could be the one that was created; set spec.lifecycle.id to the right one and delete the others",
                     ids.join(", ")
@@ -227,16 +259,12 @@ fn fresh_body(desired: &Map<String, Value>) -> Map<String, Value> {
     desired.iter().filter_map(clean).collect()
 }
 
-/// A digest of some fields of an object. Null, `""` and absent are equal.
+/// A digest of some fields of an object. What says nothing is equal to what is absent.
 #[must_use]
 fn digest(fields: &[String], object: &Value) -> String {
-    let mut values: Vec<(String, Value)> = project(fields, object).into_iter().collect();
-    values.sort_by(|a, b| a.0.cmp(&b.0));
-    for (_, value) in &mut values {
-        if value == "" {
-            *value = Value::Null;
-        }
-    }
+    let mut values: Vec<(&String, Value)> =
+        fields.iter().map(|field| (field, canonical(None, &object[field.as_str()], true))).collect();
+    values.sort_by(|a, b| a.0.cmp(b.0));
     hex(&Sha256::digest(serde_json::to_vec(&values).unwrap_or_default()))[..32].to_owned()
 }
 

@@ -16,7 +16,7 @@ use super::{
     status::{Intent, Recipe},
     stop::{Again, Halt, Judgement, Stop},
 };
-use crate::remote::{ApiError, Call, Path, Segment};
+use crate::remote::{ApiError, Call, Path, Place, Segment};
 
 /// How a deletion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ impl Pass<'_> {
             return Ok(Ended::NotHeld);
         }
         let ended = self.end_object().await?;
+        if ended == Ended::Deleted {
+            self.withdraw().await?;
+        }
         self.let_go().await?;
         Ok(ended)
     }
@@ -71,19 +74,19 @@ impl Pass<'_> {
         if let Some(intent) = self.status.intent(&owner, &uid).cloned() {
             return self.by_intent(&intent).await;
         }
-        if self.ops.identity() == Identity::Mark {
-            return self.by_mark().await;
+        match self.ops.identity_of(&self.object) {
+            Identity::Mark | Identity::Derived => self.by_lookup_of_own().await,
+            Identity::Intent => Ok(Ended::Deleted),
         }
-        Ok(Ended::Deleted)
     }
 
     async fn by_recipe(&mut self, recipe: &Recipe) -> Result<Ended, Stop> {
-        let path = Path::parse(&recipe.path).map_err(|e| blocked(format!("status.remote.path is damaged: {e}")))?;
-        self.wait_for_children(&path).await?;
+        let place = recipe.place().map_err(|e| blocked(format!("status.remote is damaged: {e}")))?;
+        self.wait_for_children(&place.path).await?;
         let known = self.connection_of(&recipe.connection, &recipe.account)?;
         if self.ops.identity() == Identity::Mark {
             // Another owner's mark overrides the record (law 2).
-            match self.read(known.link.clone().as_ref(), &path).await.map_err(hint)? {
+            match self.read(known.link.clone().as_ref(), &place).await.map_err(hint)? {
                 Read::Found(object) => {
                     if let Mark::Foreign(_) = mark::read(&object, &self.engine.owner, self.key) {
                         return Ok(Ended::Released("it belongs to another Portico installation by now"));
@@ -93,17 +96,17 @@ impl Pass<'_> {
                 Read::Absent => {
                     // It may just have been made again, under another id.
                     let open = self.engine.remember(self.object.uid(), |memory| memory.unsettled.is_some());
-                    return if open { self.by_mark().await } else { Ok(Ended::Deleted) };
+                    return if open { self.by_lookup_of_own().await } else { Ok(Ended::Deleted) };
                 }
             }
         }
-        self.remove(&known, &path).await
+        self.remove(&known, &place).await
     }
 
     /// A create whose result is not known: what it made is ours, and goes.
     async fn by_intent(&mut self, intent: &Intent) -> Result<Ended, Stop> {
         let known = self.connection_of(&intent.connection, &intent.account)?;
-        let due = self.settles_at(intent, &known.link);
+        let due = self.settles_at(&intent.token, &known.link);
         if Instant::now() < due {
             return Err(Stop::wait_until(
                 Reason::Deleting,
@@ -115,12 +118,12 @@ impl Pass<'_> {
             Path::parse(&intent.path).map_err(|e| blocked(format!("status.creating.path is damaged: {e}")))?;
         let link = known.link.clone();
         let made = self.made_by(intent, &link, &collection).await.map_err(|e| Self::blocked_by(&known, e))?;
-        let ids: Vec<&str> = made.iter().filter_map(|item| link.api().id(item)).collect();
+        let ids: Vec<&str> = made.iter().filter_map(|item| self.ops.id(item)).collect();
         match ids.as_slice() {
             [] => Ok(Ended::Deleted),
             [id] => {
                 let path = collection.child(&Segment::new(id).map_err(|e| blocked(e.to_string()))?);
-                self.remove(&known, &path).await
+                self.remove(&known, &Place::in_collection(path)).await
             }
             several => Err(blocked(format!(
                 "each of the objects {} could be the one that was created; delete the right one at the API",
@@ -129,14 +132,16 @@ impl Pass<'_> {
         }
     }
 
-    /// Nothing is recorded, but a crash may have come between the create and its record: the mark tells.
-    async fn by_mark(&mut self) -> Result<Ended, Stop> {
+    /// Nothing is recorded, but a crash may have come between the create and its record: the mark tells, or the derived id.
+    async fn by_lookup_of_own(&mut self) -> Result<Ended, Stop> {
         let resolved = match self.engine.resolve(self.ops, self.key, &self.object).await {
             Ok(resolved) => resolved,
             Err(Stop::Halt(halt)) if matches!(halt.reason, Reason::ConnectionNotReady) => {
                 return Err(blocked(format!("whether an object was made cannot be asked: {}", halt.message)));
             }
             Err(Stop::Halt(_)) => {
+                // The credentials of something that nobody knows of serve nobody.
+                self.withdraw().await?;
                 return Ok(Ended::Released("nothing is recorded of it, and its connection is not there"));
             }
             Err(stop) => return Err(stop),
@@ -156,22 +161,26 @@ impl Pass<'_> {
             let message = "an earlier create may still take effect; looking for its result after the wait";
             return Err(Stop::wait_until(Reason::Deleting, message, until));
         }
+        if let Some(id) = &resolved.id {
+            let place = resolved.place(id).map_err(|e| blocked(e.to_string()))?;
+            return self.remove(&resolved.known, &place).await;
+        }
         let items = link
-            .list(&resolved.collection, None, &mut self.requests)
+            .list(&resolved.listing, None, &mut self.requests)
             .await
             .map_err(|e| Self::blocked_by(&resolved.known, e))?;
         for item in items.iter().filter(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours) {
-            let id = Segment::new(link.api().id(item).unwrap_or_default()).map_err(|e| blocked(e.to_string()))?;
-            self.remove(&resolved.known, &resolved.collection.child(&id)).await?;
+            let place = resolved.place(self.ops.id(item).unwrap_or_default()).map_err(|e| blocked(e.to_string()))?;
+            self.remove(&resolved.known, &place).await?;
         }
         Ok(Ended::Deleted)
     }
 
-    async fn remove(&mut self, known: &Known, path: &Path) -> Result<Ended, Stop> {
+    async fn remove(&mut self, known: &Known, place: &Place) -> Result<Ended, Stop> {
         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
         let link = known.link.clone();
-        match self.send(&link, Call::new(Method::DELETE, path).query(query)).await {
-            Ok(_) | Err(ApiError::Absent) => Ok(Ended::Deleted),
+        match self.send(&link, Call::new(Method::DELETE, &place.path).query(query)).await {
+            Ok(_) | Err(ApiError::Absent(_)) => Ok(Ended::Deleted),
             Err(error) => Err(Self::blocked_by(known, error)),
         }
     }
@@ -191,7 +200,7 @@ impl Pass<'_> {
             .filter(|(_, child)| {
                 let status = child.status();
                 let recipe = status.recorded(&self.engine.owner, child.uid());
-                recipe.and_then(|r| Path::parse(&r.path).ok()).is_some_and(|p| p.is_below(path))
+                recipe.and_then(|r| r.place().ok()).is_some_and(|place| place.is_below(path))
             })
             .map(|(key, _)| format!("{} {}", key.kind, key.name))
             .collect();
@@ -255,9 +264,11 @@ impl Pass<'_> {
         };
         let connection = recorded.or_else(open).or_else(named).and_then(|name| parse_connection(self.ops, &name));
         let mut keys: Vec<Key> = connection.into_iter().collect();
-        let parents = self.status.remote.as_ref().and_then(|r| Path::parse(&r.path).ok()).and_then(|p| p.parent());
+        let parents = self.status.remote.as_ref().and_then(|r| r.place().ok()).and_then(|place| place.parent());
         if let (Some(parent), Some(connection)) = (parents, keys.first().cloned()) {
-            keys.extend(self.engine.recorded(&connection).into_iter().filter(|(_, p)| *p == parent).map(|(k, _)| k));
+            keys.extend(
+                self.engine.recorded(&connection).into_iter().filter(|(_, p)| p.path == parent).map(|(k, _)| k),
+            );
         }
         for key in keys {
             self.engine.queue.push(&key, super::queue::Lane::Deletion, super::queue::Cause::Look);

@@ -1,9 +1,19 @@
 //! Drift: where an object differs from what is desired. Pure.
+use std::collections::BTreeSet;
+
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::status::DriftItem;
+use super::{
+    desired::{Desired, How},
+    equal::{is_equal, is_nothing},
+    status::DriftItem,
+};
 
-/// One difference.
+/// What stands in the place of a secret's value.
+const HIDDEN: &str = "(a secret)";
+
+/// One difference. Values of secrets are not in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// The keys down to the value.
@@ -22,34 +32,179 @@ impl Difference {
     }
 }
 
-/// The places at which `found` does not hold what `want` asks for. Fields that `want` does not mention belong to the API. Null, `""` and
-/// absent are equal in an answer.
+/// The places at which `found` does not hold what is desired. Fields that the spec does not mention belong to the API. Null, `""` and
+/// absent are equal in an answer, and where the API says so every zero value.
 #[must_use]
-pub fn diff(want: &Map<String, Value>, found: &Value) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    for (key, want) in want {
-        walk(want, &found[key.as_str()], &mut vec![key.clone()], &mut differences);
+pub fn diff(desired: &Desired, found: &Value) -> Vec<Difference> {
+    let mut walk = Walk { desired, path: Vec::new(), rule: Vec::new(), out: Vec::new() };
+    for (key, want) in &desired.body {
+        walk.member(key, want, &found[key.as_str()]);
     }
-    differences
+    walk.out
 }
 
-fn walk(want: &Value, found: &Value, path: &mut Vec<String>, out: &mut Vec<Difference>) {
-    match (want, found) {
-        (Value::Object(map), _) => {
-            for (key, want) in map {
+struct Walk<'d> {
+    desired: &'d Desired,
+    /// The keys down to here, for people.
+    path: Vec<String>,
+    /// The members down to here, as rules name them.
+    rule: Vec<String>,
+    out: Vec<Difference>,
+}
+
+impl Walk<'_> {
+    fn member(&mut self, key: &str, want: &Value, found: &Value) {
+        self.path.push(key.to_owned());
+        self.rule.push(key.to_owned());
+        if self.desired.secrets.contains(&key) && !want.is_object() && !want.is_array() {
+            self.secret(want, found);
+        } else {
+            self.value(want, found);
+        }
+        self.rule.pop();
+        self.path.pop();
+    }
+
+    fn secret(&mut self, want: &Value, found: &Value) {
+        let zero = self.desired.absent_is_zero;
+        let unseen = is_nothing(found, zero) && self.desired.acknowledged.contains(&self.path.join("."));
+        if unseen || want == found || (is_nothing(want, zero) && is_nothing(found, zero)) {
+            return;
+        }
+        let hide = |value: &Value| if is_nothing(value, zero) { Value::Null } else { HIDDEN.into() };
+        self.out.push(Difference { path: self.path.clone(), want: hide(want), found: hide(found) });
+    }
+
+    fn value(&mut self, want: &Value, found: &Value) {
+        let how = self.desired.rule(&self.rule.join("."));
+        match (how, want, found) {
+            (Some(How::Keyed(by) | How::Named(by)), Value::Array(want), _) => {
+                self.keyed(by, want, found.as_array().map_or(&[], Vec::as_slice));
+            }
+            (Some(How::Map), Value::Object(want), _) => self.whole(want, found),
+            (None, Value::Object(want), _) => {
+                for (key, want) in want {
+                    self.member(key, want, &found[key.as_str()]);
+                }
+            }
+            (None, Value::Array(wants), Value::Array(founds)) if wants.len() == founds.len() => {
+                for (number, (want, found)) in wants.iter().zip(founds).enumerate() {
+                    self.path.push(number.to_string());
+                    self.value(want, found);
+                    self.path.pop();
+                }
+            }
+            _ if is_equal(how, want, found, self.desired.absent_is_zero) => {}
+            _ => self.differs(want, found),
+        }
+    }
+
+    /// Lists of objects that are known by a member.
+    fn keyed(&mut self, by: &str, wants: &[Value], founds: &[Value]) {
+        let mut named = BTreeSet::new();
+        for want in wants {
+            let key = &want[by];
+            named.insert(key.to_string());
+            self.path.push(key.as_str().map_or_else(|| key.to_string(), str::to_owned));
+            match founds.iter().find(|found| found[by] == *key) {
+                Some(found) => {
+                    for (member, want) in want.as_object().into_iter().flatten() {
+                        self.member(member, want, &found[member.as_str()]);
+                    }
+                }
+                None => self.differs(want, &Value::Null),
+            }
+            self.path.pop();
+        }
+        for found in founds.iter().filter(|found| !named.contains(&found[by].to_string())) {
+            self.path.push(found[by].as_str().unwrap_or_default().to_owned());
+            self.differs(&Value::Null, found);
+            self.path.pop();
+        }
+    }
+
+    /// A map that the spec owns: what it does not name is to go.
+    fn whole(&mut self, want: &Map<String, Value>, found: &Value) {
+        for (key, want) in want {
+            self.member(key, want, &found[key.as_str()]);
+        }
+        let strange = found.as_object().into_iter().flatten().filter(|(key, _)| !want.contains_key(*key));
+        for (key, found) in strange.filter(|(_, found)| !is_nothing(found, self.desired.absent_is_zero)) {
+            self.path.push(key.clone());
+            self.differs(&Value::Null, found);
+            self.path.pop();
+        }
+    }
+
+    fn differs(&mut self, want: &Value, found: &Value) {
+        let hidden = |value: &Value| {
+            let mut value = value.clone();
+            hide(&mut value, self.desired.secrets);
+            value
+        };
+        self.out.push(Difference { path: self.path.clone(), want: hidden(want), found: hidden(found) });
+    }
+}
+
+/// The secrets that should be there, by path.
+#[must_use]
+pub fn secrets(desired: &Desired) -> Vec<(String, SecretString)> {
+    let mut found = Vec::new();
+    for (key, want) in &desired.body {
+        collect(desired, want, &mut vec![key.clone()], &mut vec![key.clone()], &mut found);
+    }
+    found
+}
+
+fn collect(
+    desired: &Desired,
+    want: &Value,
+    path: &mut Vec<String>,
+    rule: &mut Vec<String>,
+    out: &mut Vec<(String, SecretString)>,
+) {
+    let is_secret = path.last().is_some_and(|key| desired.secrets.contains(&key.as_str()));
+    match want {
+        Value::String(text) if is_secret && !text.is_empty() => out.push((path.join("."), text.clone().into())),
+        Value::Object(members) => {
+            for (key, want) in members {
                 path.push(key.clone());
-                walk(want, &found[key.as_str()], path, out);
+                rule.push(key.clone());
+                collect(desired, want, path, rule, out);
+                rule.pop();
                 path.pop();
             }
         }
-        (want, found) if is_nothing(want) && is_nothing(found) => {}
-        (want, found) if want == found => {}
-        _ => out.push(Difference { path: path.clone(), want: want.clone(), found: found.clone() }),
+        Value::Array(items) => {
+            let by = match desired.rule(&rule.join(".")) {
+                Some(How::Keyed(by) | How::Named(by)) => Some(by),
+                _ => None,
+            };
+            for (number, item) in items.iter().enumerate() {
+                path.push(by.and_then(|by| item[by].as_str()).map_or_else(|| number.to_string(), str::to_owned));
+                collect(desired, item, path, rule, out);
+                path.pop();
+            }
+        }
+        _ => {}
     }
 }
 
-fn is_nothing(value: &Value) -> bool {
-    value.is_null() || value == ""
+/// Takes the values of secrets out.
+fn hide(value: &mut Value, secrets: &[&str]) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                if secrets.contains(&key.as_str()) && !is_nothing(member, true) {
+                    *member = HIDDEN.into();
+                } else {
+                    hide(member, secrets);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, secrets)),
+        _ => {}
+    }
 }
 
 /// The smallest body that makes the object as desired: whole top-level fields, except that maps in `merged` send only the keys that
@@ -69,10 +224,54 @@ pub fn patch(want: &Map<String, Value>, differences: &[Difference], merged: &[&s
     body
 }
 
-/// The part of an object that a request body speaks of.
+/// The object as read with what is desired laid over it: what the spec does not name is echoed.
 #[must_use]
-pub fn project(fields: &[String], found: &Value) -> Map<String, Value> {
-    fields.iter().map(|f| (f.clone(), found[f.as_str()].clone())).collect()
+pub fn overlay(desired: &Desired, read: &Value) -> Map<String, Value> {
+    let mut whole = read.as_object().cloned().unwrap_or_default();
+    whole.retain(|key, _| !desired.unsent.contains(&key.as_str()));
+    for (key, want) in &desired.body {
+        let value = lay(desired, key, want, &read[key.as_str()]);
+        whole.insert(key.clone(), value);
+    }
+    whole
+}
+
+fn lay(desired: &Desired, rule: &str, want: &Value, read: &Value) -> Value {
+    let inner = |want: &Map<String, Value>, read: &Value| {
+        let mut laid = read.as_object().cloned().unwrap_or_default();
+        for (key, want) in want {
+            laid.insert(key.clone(), lay(desired, &format!("{rule}.{key}"), want, &read[key.as_str()]));
+        }
+        Value::Object(laid)
+    };
+    match (desired.rule(rule), want) {
+        (Some(How::Keyed(by)), Value::Array(wants)) => {
+            let entry = |want: &Value| {
+                let read = read.as_array().and_then(|read| read.iter().find(|read| read[by] == want[by]));
+                want.as_object().map_or_else(|| want.clone(), |members| inner(members, read.unwrap_or(&Value::Null)))
+            };
+            Value::Array(wants.iter().map(entry).collect())
+        }
+        (None, Value::Object(want)) => inner(want, read),
+        (Some(How::Map), Value::Object(want)) => {
+            let entry = |(key, want): (&String, &Value)| {
+                (key.clone(), lay(desired, &format!("{rule}.{key}"), want, &read[key.as_str()]))
+            };
+            Value::Object(want.iter().map(entry).collect())
+        }
+        _ => want.clone(),
+    }
+}
+
+/// The fields of a body by which the object that it makes is known again: plain values that are written in one way only, and no secrets.
+#[must_use]
+pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<String> {
+    let is_plain = |value: &Value| match value {
+        Value::Array(items) => items.iter().all(|item| !item.is_object() && !item.is_array()),
+        value => !value.is_object(),
+    };
+    let tells = |key: &str| desired.rule(key).is_none() && !desired.secrets.contains(&key);
+    body.iter().filter(|(key, value)| is_plain(value) && tells(key)).map(|(key, _)| key.clone()).collect()
 }
 
 #[cfg(test)]
@@ -88,8 +287,31 @@ mod tests {
         }
     }
 
+    fn wants(value: Value) -> Desired {
+        Desired { body: map(value), ..Desired::default() }
+    }
+
     fn paths(want: Value, found: &Value) -> Vec<String> {
-        diff(&map(want), found).iter().map(|d| d.item().path).collect()
+        diff(&wants(want), found).iter().map(|d| d.item().path).collect()
+    }
+
+    /// As ACP's kinds want it.
+    fn server(value: Value) -> Desired {
+        Desired {
+            rules: &[
+                ("ttl", How::Duration),
+                ("types", How::Set),
+                ("auth.methods", How::Keyed("id")),
+                ("auth.methods.oidc.scopes", How::Set),
+                ("uses", How::Named("id")),
+                ("scopes", How::Map),
+                ("context", How::Exact),
+            ],
+            secrets: &["client_secret"],
+            unsent: &["tenant_id"],
+            absent_is_zero: true,
+            ..wants(value)
+        }
     }
 
     #[test]
@@ -109,21 +331,114 @@ mod tests {
     }
 
     #[test]
+    fn where_absent_is_the_zero_value_all_zero_values_are_equal_to_it() {
+        for zero in [json!(false), json!(""), json!([]), json!(0), json!({}), json!(null)] {
+            assert_eq!(diff(&server(json!({"d": zero})), &json!({})), []);
+        }
+        assert_eq!(diff(&server(json!({"d": []})), &json!({"d": ["x"]})).len(), 1);
+        assert_eq!(diff(&server(json!({"d": true})), &json!({})).len(), 1);
+    }
+
+    #[test]
+    fn what_can_be_written_in_several_ways_is_no_drift() {
+        let found = json!({"ttl": "1h30m0s", "types": ["b", "a"], "scopes": {}});
+        assert_eq!(diff(&server(json!({"ttl": "90m", "types": ["a", "b", "a"], "scopes": {}})), &found), []);
+        let differing = diff(&server(json!({"ttl": "91m", "types": ["a"], "scopes": {"x": {"y": 1}}})), &found);
+        assert_eq!(differing.iter().map(|d| d.item().path).collect::<Vec<_>>(), ["scopes.x.y", "ttl", "types"]);
+    }
+
+    #[test]
+    fn entries_are_compared_by_their_key_and_none_may_be_left_over() {
+        let want =
+            json!({"auth": {"methods": [{"id": "b", "oidc": {"scopes": ["x", "y"]}}, {"id": "a", "name": "A"}]}});
+        let same = json!({"auth": {"methods": [{"id": "a", "name": "A", "disabled": false}, {"id": "b", "oidc": {"scopes": ["y", "x"], "issuer": ""}}]}});
+        assert_eq!(diff(&server(want.clone()), &same), []);
+        let other =
+            json!({"auth": {"methods": [{"id": "a", "name": "B"}, {"id": "c", "oidc": {"client_secret": "hunter2"}}]}});
+        let differences = diff(&server(want), &other);
+        let shown: Vec<_> = differences.iter().map(|d| d.item().path).collect();
+        assert_eq!(shown, ["auth.methods.b", "auth.methods.a.name", "auth.methods.c"]);
+        assert!(!format!("{differences:?}").contains("hunter2"), "{differences:?}");
+    }
+
+    #[test]
+    fn a_map_that_the_spec_owns_has_no_other_keys() {
+        assert_eq!(
+            paths_of(&server(json!({"scopes": {"a": {"p": 1}}})), &json!({"scopes": {"a": {"p": 1}, "b": {"p": 2}}})),
+            ["scopes.b"]
+        );
+        let also = json!({"scopes": {"a": {"p": 1, "q": 2}, "b": {}}});
+        assert!(paths_of(&server(json!({"scopes": {"a": {"p": 1}}})), &also).is_empty());
+        let laid =
+            overlay(&server(json!({"scopes": {"a": {"p": 3}}})), &json!({"scopes": {"a": {"q": 2}, "b": {"p": 1}}}));
+        assert_eq!(Value::Object(laid), json!({"scopes": {"a": {"p": 3, "q": 2}}}));
+    }
+
+    #[test]
+    fn a_value_that_the_spec_owns_holds_nothing_else_at_any_depth() {
+        let want = server(json!({"context": {"home": {"street": "x"}}}));
+        assert!(paths_of(&want, &json!({"context": {"home": {"street": "x", "floor": null}}})).is_empty());
+        assert_eq!(paths_of(&want, &json!({"context": {"home": {"street": "x", "floor": 2}}})), ["context"]);
+        let laid = overlay(&want, &json!({"context": {"home": {"floor": 2}, "more": 1}}));
+        assert_eq!(Value::Object(laid), json!({"context": {"home": {"street": "x"}}}));
+    }
+
+    fn paths_of(desired: &Desired, found: &Value) -> Vec<String> {
+        diff(desired, found).iter().map(|d| d.item().path).collect()
+    }
+
+    #[test]
+    fn a_secret_that_the_api_does_not_show_is_known_by_its_digest() {
+        let mut want = server(json!({"client_secret": "hunter2"}));
+        assert_eq!(diff(&want, &json!({}))[0].item().want, format!("{HIDDEN:?}"));
+        assert_eq!(diff(&want, &json!({"client_secret": "other"}))[0].item().found, format!("{HIDDEN:?}"));
+        want.acknowledged = BTreeSet::from(["client_secret".to_owned()]);
+        assert_eq!(diff(&want, &json!({})), []);
+        assert_eq!(diff(&want, &json!({"client_secret": "other"})).len(), 1);
+    }
+
+    #[test]
+    fn secrets_have_the_same_paths_in_what_is_wanted_and_in_what_differs() {
+        let want =
+            server(json!({"client_secret": "a", "auth": {"methods": [{"id": "m", "oidc": {"client_secret": "b"}}]}}));
+        let wanted: BTreeSet<String> = secrets(&want).into_iter().map(|(path, _)| path).collect();
+        let differing = diff(&want, &json!({"auth": {"methods": [{"id": "m"}]}}));
+        let differing: BTreeSet<String> = differing.into_iter().map(|d| d.item().path).collect();
+        assert!(differing.contains("client_secret") && differing.contains("auth.methods.m.oidc.client_secret"));
+        assert_eq!(
+            wanted,
+            BTreeSet::from(["auth.methods.m.oidc.client_secret".to_owned(), "client_secret".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_whole_object_keeps_what_the_spec_does_not_name() {
+        let read = json!({"id": "s", "tenant_id": "t", "secret": "k", "unknown": 1, "uses": [{"id": "u", "name": "shown"}],
+            "auth": {"methods": [{"id": "a", "name": "A", "amr": "x", "oidc": {"client_secret": "k", "scopes": ["x"]}}, {"id": "gone"}]}});
+        let want = json!({"name": "new", "uses": [{"id": "u", "required": true}], "auth": {"methods": [{"id": "a", "name": "B", "oidc": {"scopes": ["y"]}}]}});
+        assert_eq!(
+            Value::Object(overlay(&server(want), &read)),
+            json!({"id": "s", "name": "new", "secret": "k", "unknown": 1, "uses": [{"id": "u", "required": true}],
+                "auth": {"methods": [{"id": "a", "name": "B", "amr": "x", "oidc": {"client_secret": "k", "scopes": ["y"]}}]}})
+        );
+    }
+
+    #[test]
     fn others_keys_in_a_map_stay_and_only_ours_are_sent() {
-        let want = map(json!({"labels": {"team": "a", "gone": null}, "name": "n"}));
+        let want = wants(json!({"labels": {"team": "a", "gone": null}, "name": "n"}));
         let found = json!({"labels": {"team": "b", "gone": "x", "theirs": "y"}, "name": "n"});
         let differences = diff(&want, &found);
         assert_eq!(differences.len(), 2);
         assert_eq!(
-            Value::Object(patch(&want, &differences, &["labels"])),
+            Value::Object(patch(&want.body, &differences, &["labels"])),
             json!({"labels": {"team": "a", "gone": null}})
         );
     }
 
     #[test]
     fn a_patch_holds_only_what_differs() {
-        let want = map(json!({"name": "n", "description": null, "is_public": true}));
+        let want = wants(json!({"name": "n", "description": null, "is_public": true}));
         let found = json!({"name": "n", "description": "old", "is_public": true});
-        assert_eq!(Value::Object(patch(&want, &diff(&want, &found), &[])), json!({"description": null}));
+        assert_eq!(Value::Object(patch(&want.body, &diff(&want, &found), &[])), json!({"description": null}));
     }
 }

@@ -14,10 +14,10 @@ use super::{
     spec::{Adoption, Replace},
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Path, Segment};
+use crate::remote::{ApiError, Call, Path, Place, Segment};
 
 /// What an object turned out to be.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Identified {
     /// The object; none: certainly not there.
     pub object: Option<Value>,
@@ -67,17 +67,18 @@ impl Pass<'_> {
             );
             return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
         }
-        let path = self.recorded_path()?;
-        let moved = path.collection().as_ref() != Some(&resolved.collection);
-        match self.read(resolved.link().clone().as_ref(), &path).await? {
+        self.settle_update(resolved)?;
+        let place = self.recorded_place()?;
+        let moved = place.listing != resolved.listing;
+        match self.read(resolved.link().clone().as_ref(), &place).await? {
             Read::Found(object) => {
                 self.check_mark(resolved, &object, true)?;
                 if moved {
-                    return self.move_away(resolved, &path).await;
+                    return self.move_away(resolved, &place.path).await;
                 }
                 // The recipe follows a connection of another name to the same account.
                 let id = self.status.id.clone().unwrap_or_default();
-                self.record(resolved, &id, &path, false);
+                self.record(resolved, &id, &place.path, false);
                 Ok(Some(Identified { object: Some(object), recorded: true, adopted: false }))
             }
             Read::Absent | Read::ParentAbsent(_) if moved => {
@@ -90,8 +91,12 @@ impl Pass<'_> {
             )),
             Read::Absent => {
                 // Made again only where nobody has taken its place meanwhile.
-                let items = self.check_absence(resolved, &path).await?;
-                let found = self.find_in_listing(resolved, &items).await?;
+                let items = self.check_absence(resolved, &place).await?;
+                let found = match resolved.id {
+                    None => self.find_in_listing(resolved, &items).await?,
+                    // Its id is its own, and is made again.
+                    Some(_) => Identified::default(),
+                };
                 Ok(Some(Identified { recorded: true, ..found }))
             }
             Read::ParentAbsent(parent) => {
@@ -109,14 +114,14 @@ impl Pass<'_> {
         if resolved.common.lifecycle.replace != Replace::Allow || !resolved.writes {
             let message = format!(
                 "the object is at {path} and cannot move to {}; set lifecycle.replace: Allow to delete it there and make it again",
-                resolved.collection
+                resolved.listing
             );
             return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
         }
         let link = resolved.link().clone();
         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
         match self.send(&link, Call::new(Method::DELETE, path).query(query)).await {
-            Ok(_) | Err(ApiError::Absent) => {
+            Ok(_) | Err(ApiError::Absent(_)) => {
                 self.forget_record();
                 Ok(None)
             }
@@ -133,16 +138,17 @@ impl Pass<'_> {
 
     async fn by_binding(&mut self, resolved: &Resolved, id: &str) -> Result<Identified, Stop> {
         Self::may_take_over(resolved)?;
-        let path = resolved
-            .collection
-            .child(&Segment::new(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("lifecycle.id: {e}")))?);
+        let place =
+            resolved.place(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("lifecycle.id: {e}")))?;
         if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
             return Err(self.conflict(format!("the object {id} belongs to {other}")));
         }
-        match self.read(resolved.link().clone().as_ref(), &path).await? {
+        match self.read(resolved.link().clone().as_ref(), &place).await? {
             Read::Found(object) => {
                 self.check_mark(resolved, &object, false)?;
-                self.record(resolved, id, &path, !resolved.writes);
+                Self::check_listed(resolved, &object, id)?;
+                self.check_built_in(resolved, &object, id)?;
+                self.record(resolved, id, &place.path, !resolved.writes);
                 Ok(Identified { object: Some(object), recorded: true, adopted: resolved.writes })
             }
             _ => Err(Stop::refused(
@@ -155,22 +161,53 @@ impl Pass<'_> {
     }
 
     async fn by_lookup(&mut self, resolved: &Resolved) -> Result<Identified, Stop> {
+        if let Some(id) = &resolved.id {
+            return self.by_id(resolved, id).await;
+        }
         let link = resolved.link().clone();
         let marked = self.ops.identity() == Identity::Mark;
         // An earlier pass may have created it under another name: only a complete listing tells.
         let everything = marked && self.was_held;
         let filter = (!everything).then(|| link.api().equals_query("name", &resolved.natural_key)).flatten();
-        let items = link.list(&resolved.collection, filter.as_deref(), &mut self.requests).await;
+        let items = link.list(&resolved.listing, filter.as_deref(), &mut self.requests).await;
         let items = match items {
-            Err(ApiError::Absent) => return Err(self.parent_gone(resolved)),
+            Err(ApiError::Absent(words)) => return Err(self.parent_gone(resolved, &words)),
             other => other.map_err(|e| Self::stop(&link, e))?,
         };
         self.find_in_listing(resolved, &items).await
     }
 
+    /// The object that has the id which this resource's object is to have.
+    async fn by_id(&mut self, resolved: &Resolved, id: &str) -> Result<Identified, Stop> {
+        if resolved.identity == Identity::Derived && resolved.writes {
+            // Nobody else's object has this id, so the create itself finds out whether ours is there.
+            return Ok(Identified::default());
+        }
+        let place = resolved.place(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the id: {e}")))?;
+        if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
+            return Err(self.conflict(format!("the object {id} belongs to {other}")));
+        }
+        match self.read(resolved.link().clone().as_ref(), &place).await? {
+            Read::Found(object) => self.take_stranger(resolved, &[&object]),
+            Read::Absent => Ok(Identified::default()),
+            Read::ParentAbsent(_) => Err(self.parent_gone(resolved, "not found")),
+        }
+    }
+
+    /// The create of a derived id found the id taken: the object is ours, and was made by an earlier pass or resource.
+    ///
+    /// # Errors
+    /// [`Stop`] where it cannot be read.
+    pub async fn take_own(&mut self, resolved: &Resolved, id: &str) -> Result<Option<Value>, Stop> {
+        let place = resolved.place(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the id: {e}")))?;
+        let Read::Found(object) = self.read(resolved.link().clone().as_ref(), &place).await? else { return Ok(None) };
+        Self::check_listed(resolved, &object, id)?;
+        self.record(resolved, id, &place.path, false);
+        Ok(Some(object))
+    }
+
     /// What a listing shows of this resource: its mark, or objects of its name.
     async fn find_in_listing(&mut self, resolved: &Resolved, items: &[Value]) -> Result<Identified, Stop> {
-        let link = resolved.link().clone();
         if self.ops.identity() == Identity::Mark {
             let is_ours = |item: &&Value| mark::read(item, &self.engine.owner, self.key) == Mark::Ours;
             let ours = items.iter().filter(is_ours).cloned().collect();
@@ -181,7 +218,7 @@ impl Pass<'_> {
         let named: Vec<&Value> = items.iter().filter(|item| item["name"] == resolved.natural_key.as_str()).collect();
         for item in &named {
             self.check_mark(resolved, item, false)?;
-            let id = link.api().id(item).unwrap_or_default();
+            let id = self.ops.id(item).unwrap_or_default();
             if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
                 return Err(self.conflict(format!("the object of this name ({id}) belongs to {other}")));
             }
@@ -196,24 +233,21 @@ impl Pass<'_> {
 
     /// What to do about objects of the wanted name that are nobody's.
     fn take_stranger(&mut self, resolved: &Resolved, named: &[&Value]) -> Result<Identified, Stop> {
-        let link = resolved.link().clone();
         let (what, name) = (self.key.kind, &resolved.natural_key);
-        let ids: Vec<&str> = named.iter().filter_map(|item| link.api().id(item)).collect();
+        let ids: Vec<&str> = named.iter().filter_map(|item| self.ops.id(item)).collect();
         match ids.as_slice() {
             [] => Ok(Identified::default()),
             [id] if !resolved.writes || resolved.common.lifecycle.adoption == Adoption::Adopt => {
                 Self::may_take_over(resolved)?;
-                let path = resolved
-                    .collection
-                    .child(&Segment::new(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
-                self.record(resolved, id, &path, !resolved.writes);
+                Self::check_listed(resolved, named[0], id)?;
+                self.check_built_in(resolved, named[0], id)?;
+                let place = resolved.place(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?;
+                self.record(resolved, id, &place.path, !resolved.writes);
                 Ok(Identified { object: Some(named[0].clone()), recorded: true, adopted: resolved.writes })
             }
             [id] => {
-                let message = format!(
-                    "a {what} named {name:?} exists already and was not made by this resource ({id}); to take it over, set spec.lifecycle.adoption: Adopt, else choose another name"
-                );
-                Err(Stop::refused(Reason::AlreadyExists, message))
+                self.check_built_in(resolved, named[0], id)?;
+                Err(Stop::refused(Reason::AlreadyExists, already_exists(resolved, what, id)))
             }
             several => {
                 let message = format!(
@@ -229,27 +263,28 @@ impl Pass<'_> {
     /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
     async fn keep_oldest(&mut self, resolved: &Resolved, mut ours: Vec<Value>) -> Result<Option<Identified>, Stop> {
         let link = resolved.link().clone();
+        let field = self.ops.id_field();
         // Fractions of a second come in any length, so texts cannot be compared.
         let made = |item: &Value| item["created_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
         ours.sort_by_key(made);
         let mut ours = ours.into_iter();
         let Some(kept) = ours.next() else { return Ok(None) };
         let segment = |item: &Value| {
-            Segment::new(link.api().id(item).unwrap_or_default())
+            Segment::new(item[field].as_str().unwrap_or_default())
                 .map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))
         };
         for duplicate in ours.filter(|_| resolved.writes) {
             let path = resolved.collection.child(&segment(&duplicate)?);
             let query = self.ops.deletion_query(&self.object).map(str::to_owned);
             match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
-                Ok(_) | Err(ApiError::Absent) => {
+                Ok(_) | Err(ApiError::Absent(_)) => {
                     tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
                 }
                 Err(error) => return Err(Self::stop(&link, error)),
             }
         }
         let path = resolved.collection.child(&segment(&kept)?);
-        self.record(resolved, link.api().id(&kept).unwrap_or_default(), &path, !resolved.writes);
+        self.record(resolved, kept[field].as_str().unwrap_or_default(), &path, !resolved.writes);
         Ok(Some(Identified { object: Some(kept), recorded: true, adopted: resolved.writes }))
     }
 
@@ -264,13 +299,14 @@ impl Pass<'_> {
             found.into_iter().filter(|path| resolved.writes && own.as_deref().is_some_and(|own| own != path.as_str()))
         {
             let link = resolved.link().clone();
-            let Read::Found(object) = self.read(&link, &path).await? else { continue };
+            let place = Place::in_collection(path.clone());
+            let Read::Found(object) = self.read(&link, &place).await? else { continue };
             if mark::uid(&object, &self.engine.owner) != Some(self.object.uid()) {
                 continue;
             }
             let query = self.ops.deletion_query(&self.object).map(str::to_owned);
             match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
-                Ok(_) | Err(ApiError::Absent) => {
+                Ok(_) | Err(ApiError::Absent(_)) => {
                     tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
                 }
                 Err(error) => return Err(Self::stop(&link, error)),
@@ -306,6 +342,32 @@ impl Pass<'_> {
         }
     }
 
+    /// What belongs to the API itself is nobody's to manage.
+    fn check_built_in(&self, resolved: &Resolved, object: &Value, id: &str) -> Result<(), Stop> {
+        if !resolved.writes || !self.ops.is_built_in(object) {
+            return Ok(());
+        }
+        let message = format!(
+            "{id} is built into the API and cannot be managed; choose another id, or look at it with spec.lifecycle.mode: Observe"
+        );
+        Err(Stop::hopeless(Reason::InvalidSpec, message))
+    }
+
+    /// An object of this id may be listed somewhere else: below another parent.
+    fn check_listed(resolved: &Resolved, object: &Value, id: &str) -> Result<(), Stop> {
+        let elsewhere =
+            resolved.desired.body.iter().find(|(field, want)| {
+                resolved.desired.fixed.contains(&field.as_str()) && object[field.as_str()] != **want
+            });
+        match elsewhere {
+            None => Ok(()),
+            Some((field, want)) => Err(Stop::hopeless(
+                Reason::InvalidSpec,
+                format!("the object {id} has the {field} {}, which cannot become {want}", object[field.as_str()]),
+            )),
+        }
+    }
+
     fn may_take_over(resolved: &Resolved) -> Result<(), Stop> {
         if resolved.may_adopt || !resolved.writes {
             return Ok(());
@@ -315,5 +377,19 @@ impl Pass<'_> {
             resolved.connection
         );
         Err(Stop::wait(Reason::ReferenceNotPermitted, message))
+    }
+}
+
+/// A stranger's object has the name, or the id, that this resource's object is to have.
+#[must_use]
+pub fn already_exists(resolved: &Resolved, what: &str, id: &str) -> String {
+    match &resolved.id {
+        None => format!(
+            "a {what} named {:?} exists already and was not made by this resource ({id}); to take it over, set spec.lifecycle.adoption: Adopt, else choose another name",
+            resolved.natural_key
+        ),
+        Some(id) => format!(
+            "a {what} with the id {id} exists already and was not made by this resource; to take it over, set spec.lifecycle.adoption: Adopt, else make this resource again with another id"
+        ),
     }
 }

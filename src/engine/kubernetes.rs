@@ -207,7 +207,10 @@ impl Kubernetes {
         Ok(namespace.map(|n| (n.metadata.uid.unwrap_or_default(), n.metadata.deletion_timestamp.is_some())))
     }
 
-    async fn in_time<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, KubeError> {
+    pub(super) async fn in_time<T>(
+        &self,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
         match tokio::time::timeout(self.deadline, request).await {
             Ok(result) => Ok(result?),
             Err(_) => Err(KubeError::Other("the API server did not answer in time".to_owned())),

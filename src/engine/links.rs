@@ -7,7 +7,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{absence, key::Key, kind::Wait, reason::Reason, spec::ConnectionCommon};
-use crate::remote::{Link, Path};
+use crate::remote::{Link, Path, Place};
 
 /// A connection.
 #[derive(Clone)]
@@ -95,10 +95,10 @@ impl Links {
 impl Known {
     /// What is missing beyond what was confirmed, if that is a mass.
     #[must_use]
-    pub fn absence(&self, recorded: &[Path]) -> Option<Absence> {
+    pub fn absence(&self, recorded: &[Place]) -> Option<Absence> {
         let missing: Vec<Path> = self.missing.iter().cloned().collect();
         let all = absence::spread(recorded, &missing);
-        let open: Vec<&Path> = all.iter().copied().filter(|p| !self.is_confirmed(p)).collect();
+        let open: Vec<&Path> = all.iter().filter(|place| !self.is_confirmed(place)).map(|place| &place.path).collect();
         absence::is_mass(open.len(), recorded.len()).then(|| Absence {
             token: absence::token(&open),
             missing: open.len(),
@@ -108,8 +108,8 @@ impl Known {
 
     /// Whether a person said that this path is to be made again.
     #[must_use]
-    pub fn is_confirmed(&self, path: &Path) -> bool {
-        self.confirmed.iter().any(|c| c == path || path.is_below(c))
+    pub fn is_confirmed(&self, place: &Place) -> bool {
+        self.confirmed.iter().any(|path| *path == place.path || place.is_below(path))
     }
 
     /// Why a resource cannot use the connection; one that is being deleted still serves deletions.

@@ -1,4 +1,5 @@
 //! The mark: two labels that say whose an object is.
+use data_encoding::BASE32_NOPAD;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -44,6 +45,14 @@ pub fn labels(owner: &str, key: &Key, uid: &str) -> Map<String, Value> {
     Map::from_iter([(OWNER.to_owned(), owner.into()), (REF.to_owned(), reference.into())])
 }
 
+/// The id of an object whose id the client chooses: 26 base32 characters from the installation, the kind, the namespace and the name. A
+/// resource that is made again finds its object by it.
+#[must_use]
+pub fn derived_id(owner: &str, key: &Key) -> String {
+    let digest = Sha256::digest(format!("{owner}/{}/{}/{}", key.kind, key.namespace, key.name));
+    BASE32_NOPAD.encode(&digest)[..26].to_ascii_lowercase()
+}
+
 /// Reads the labels of an object.
 #[must_use]
 pub fn read(object: &Value, owner: &str, key: &Key) -> Mark {
@@ -84,6 +93,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_derived_id_is_the_same_for_the_next_resource_of_the_name_and_no_other() {
+        let id = |owner: &str, name: &str| derived_id(owner, &Key::new("OAuthClient", "team-a", name));
+        assert_eq!(id("installation", "shop"), id("installation", "shop"));
+        assert_ne!(id("installation", "shop"), id("installation", "blog"));
+        assert_ne!(id("installation", "shop"), id("other", "shop"));
+        assert_eq!(id("installation", "shop").len(), 26);
+        assert!(id("installation", "shop").bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7')));
+    }
 
     #[test]
     fn a_mark_fits_a_label_and_is_known_again_by_the_next_resource_of_the_name() {

@@ -17,19 +17,26 @@ pub mod context;
 pub mod core;
 pub mod create;
 pub mod delete;
+pub mod desired;
 pub mod diff;
 pub mod edges;
+pub mod equal;
+pub mod erased;
+pub mod escrow;
 pub mod events;
 pub mod health;
 pub mod identify;
 pub mod key;
 pub mod kind;
 pub mod kubernetes;
+pub mod lease;
 pub mod links;
 pub mod mark;
 pub mod metrics;
 pub mod observe;
 pub mod operator;
+pub mod output;
+pub mod own;
 pub mod part;
 pub mod parts;
 pub mod pass;
@@ -40,16 +47,19 @@ pub mod raw;
 pub mod reason;
 pub mod report;
 pub mod resolve;
+pub mod secrets;
 pub mod settings;
 #[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
 pub mod spec;
 pub mod status;
 pub mod stop;
 pub mod sweep;
+pub mod update;
 pub mod watch;
 
 pub use self::{
     core::{Clock, SystemClock},
-    operator::Operator,
+    lease::LeaseTimes,
+    operator::{Ended, Operator},
     settings::Settings,
 };

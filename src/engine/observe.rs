@@ -12,10 +12,9 @@ use super::{
     resolve::Resolved,
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Link, Path, Segment};
+use crate::remote::{ApiError, Call, Link, Path, Place, Segment};
 
 /// The answer to "is it there?". A failed read is none of these (law 3).
-#[derive(Debug)]
 pub enum Read {
     /// It is there.
     Found(Value),
@@ -30,15 +29,16 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// [`Stop`] where it cannot be known.
-    pub async fn read(&mut self, link: &Link, path: &Path) -> Result<Read, Stop> {
+    pub async fn read(&mut self, link: &Link, place: &Place) -> Result<Read, Stop> {
+        let path = &place.path;
         match self.send(link, Call::new(Method::GET, path)).await {
             Ok(Some(object)) => Ok(Read::Found(object)),
             Ok(None) => Err(Stop::from_api(ApiError::Unavailable(format!("{path} was answered without a body")), None)),
-            Err(ApiError::Absent) => {
-                let Some(parent) = path.parent() else { return Ok(Read::Absent) };
+            Err(ApiError::Absent(_)) => {
+                let Some(parent) = place.parent() else { return Ok(Read::Absent) };
                 match self.send(link, Call::new(Method::GET, &parent)).await {
                     Ok(_) => Ok(Read::Absent),
-                    Err(ApiError::Absent) => Ok(Read::ParentAbsent(parent)),
+                    Err(ApiError::Absent(_)) => Ok(Read::ParentAbsent(parent)),
                     Err(error) => Err(Self::stop(link, error)),
                 }
             }
@@ -50,22 +50,21 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// [`Stop`] with [`Reason::MassAbsence`], and where the listing contradicts the read.
-    pub async fn check_absence(&mut self, resolved: &Resolved, path: &Path) -> Result<Vec<Value>, Stop> {
+    pub async fn check_absence(&mut self, resolved: &Resolved, place: &Place) -> Result<Vec<Value>, Stop> {
         let link = resolved.link().clone();
-        let items =
-            link.list(&resolved.collection, None, &mut self.requests).await.map_err(|e| Self::stop(&link, e))?;
+        let path = &place.path;
+        let items = link.list(&resolved.listing, None, &mut self.requests).await.map_err(|e| Self::stop(&link, e))?;
         let there: Vec<Path> = items
             .iter()
-            .filter_map(|i| Some(resolved.collection.child(&Segment::new(link.api().id(i)?).ok()?)))
+            .filter_map(|i| Some(resolved.collection.child(&Segment::new(self.ops.id(i)?).ok()?)))
             .collect();
-        let recorded: Vec<Path> = self.engine.recorded(&resolved.connection).into_iter().map(|(_, p)| p).collect();
+        let recorded: Vec<Place> = self.engine.recorded(&resolved.connection).into_iter().map(|(_, p)| p).collect();
         let mut absence = None;
         self.engine.links.change(&resolved.connection, |known| {
             known.missing.retain(|p| !there.contains(p));
-            let unseen =
-                recorded.iter().filter(|p| p.collection().as_ref() == Some(&resolved.collection) && !there.contains(p));
-            known.missing.extend(unseen.cloned().chain([path.clone()]));
-            if !known.is_confirmed(path) {
+            let unseen = recorded.iter().filter(|p| p.listing == resolved.listing && !there.contains(&p.path));
+            known.missing.extend(unseen.map(|p| p.path.clone()).chain([path.clone()]));
+            if !known.is_confirmed(place) {
                 absence = known.absence(&recorded);
             }
         });
@@ -83,25 +82,35 @@ impl Pass<'_> {
     }
 
     /// The collection itself is not there.
-    pub fn parent_gone(&self, resolved: &Resolved) -> Stop {
-        let parent = resolved.collection.collection();
+    #[must_use]
+    pub fn parent_gone(&self, resolved: &Resolved, words: &str) -> Stop {
+        let parent = resolved.listing.above();
         if let Some(parent) = &parent {
             wake_recorder(self.engine, resolved, parent);
         }
-        let text = parent.map_or_else(String::new, |p| p.to_string());
-        let at = Instant::now() + self.engine.settings.stalled;
-        Stop::wait_until(
-            Reason::ReferenceNotReady,
-            format!("{text} does not exist at the API; waiting for it to be made"),
-            at,
-        )
+        match parent {
+            Some(parent) => {
+                let message = format!("{parent} does not exist at the API; waiting for it to be made");
+                let at = Instant::now() + self.engine.settings.stalled;
+                Stop::wait_until(Reason::ReferenceNotReady, message, at)
+            }
+            None => self.reference_gone(words),
+        }
+    }
+
+    /// The API does not know something that the spec refers to.
+    #[must_use]
+    pub fn reference_gone(&self, words: &str) -> Stop {
+        let message =
+            format!("something that the spec refers to does not exist at the API, which says: {words}; waiting for it");
+        Stop::wait_until(Reason::ReferenceNotFound, message, Instant::now() + self.engine.settings.stalled)
     }
 }
 
 /// Tells whoever recorded an object that it may be gone.
 pub fn wake_recorder(engine: &Engine, resolved: &Resolved, path: &Path) {
     let recorder: Option<Key> =
-        engine.recorded(&resolved.connection).into_iter().find(|(_, p)| p == path).map(|(k, _)| k);
+        engine.recorded(&resolved.connection).into_iter().find(|(_, p)| p.path == *path).map(|(k, _)| k);
     if let Some(key) = recorder {
         engine.queue.push(&key, Lane::Retry, Cause::Look);
     }

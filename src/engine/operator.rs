@@ -13,7 +13,9 @@ use super::{
     health::Health,
     key::Key,
     kubernetes::Kubernetes,
+    lease::{self, Lease},
     metrics::Metrics,
+    own::{Entropy, SystemEntropy},
     pass::{Outcome, Pass},
     queue::{Cause, Lane},
     report::backoff,
@@ -29,10 +31,20 @@ pub struct Operator {
     http: Arc<dyn HttpFactory>,
     clock: Arc<dyn Clock>,
     seed: u64,
+    entropy: Arc<dyn Entropy>,
     settings: Settings,
     kinds: Kinds,
     health: Health,
     metrics: Arc<Metrics>,
+}
+
+/// Why an operator ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Shutdown,
+    /// Another replica leads, or may lead soon.
+    LeaseLost,
 }
 
 impl Operator {
@@ -46,7 +58,23 @@ impl Operator {
         settings: Settings,
         kinds: Kinds,
     ) -> Self {
-        Self { client, http, clock, seed, settings, kinds, health: Health::default(), metrics: Arc::default() }
+        Self {
+            client,
+            http,
+            clock,
+            seed,
+            entropy: Arc::new(SystemEntropy::default()),
+            settings,
+            kinds,
+            health: Health::default(),
+            metrics: Arc::default(),
+        }
+    }
+
+    /// The same with another source for the randomness of secrets; `seed` is for jitter alone.
+    #[must_use]
+    pub fn with_entropy(self, entropy: Arc<dyn Entropy>) -> Self {
+        Self { entropy, ..self }
     }
 
     /// What is not ready.
@@ -61,8 +89,9 @@ impl Operator {
         self.metrics.clone()
     }
 
-    /// Runs until `shutdown`; passes under way are then given time to end. Dropping the future ends everything at once.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    /// Runs until `shutdown`, or until another replica may lead. At a shutdown passes under way are given time to end. When this returns,
+    /// nothing of the operator runs any more. Dropping the future ends everything at once.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
         let kube = Kubernetes::new(self.client.clone(), self.settings.kube_deadline);
         let mut tasks = JoinSet::new();
         let (events, send_events) = Events::new(self.client.clone(), self.settings.kube_deadline);
@@ -70,8 +99,9 @@ impl Operator {
         let mut shutdown = std::pin::pin!(shutdown.fuse());
         let owner = tokio::select! {
             owner = owner(&kube, &self.settings) => owner,
-            () = &mut shutdown => return,
+            () = &mut shutdown => return Ended::Shutdown,
         };
+        let lease = Arc::new(self.lease());
         let parts = Parts {
             kube,
             http: self.http,
@@ -81,24 +111,57 @@ impl Operator {
             owner,
             metrics: self.metrics,
             events,
+            lease: lease.clone(),
+            entropy: self.entropy,
         };
         let engine = Arc::new(Engine::new(parts, &self.kinds));
         spawn_watches(&mut tasks, &engine, &self.health);
         tokio::select! {
             () = self.health.filled_up() => {},
-            () = &mut shutdown => return,
+            () = &mut shutdown => return Ended::Shutdown,
         }
+        // A standby keeps its caches warm, and waits here.
+        tokio::select! {
+            () = lease.acquire() => {},
+            () = &mut shutdown => {
+                // A try to lead may be under way.
+                lease.release().await;
+                return Ended::Shutdown;
+            }
+        }
+        engine.queue.begin();
         tracing::info!(owner = engine.owner, "the caches are filled; working");
         for _ in 0..engine.settings.workers {
             tasks.spawn(work(engine.clone()));
         }
-        shutdown.await;
+        let mut keep = std::pin::pin!(lease.keep());
+        let lost = tokio::select! { () = &mut keep => true, () = &mut shutdown => false };
         engine.queue.close();
-        let deadline = Instant::now() + engine.settings.shutdown;
-        while engine.queue.running() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let lost = lost || tokio::select! { () = &mut keep => true, () = passes_end(&engine) => false };
+        // Nothing is sent after this: somebody else may lead.
+        tasks.shutdown().await;
+        if lost {
+            tracing::error!("the lease is lost; ending");
+            return Ended::LeaseLost;
         }
+        lease.release().await;
         tracing::info!("stopped");
+        Ended::Shutdown
+    }
+
+    fn lease(&self) -> Lease {
+        let Some(times) = self.settings.lease else { return Lease::none() };
+        let identity = lease::identity(self.entropy.as_ref());
+        let (client, clock) = (self.client.clone(), self.clock.clone());
+        Lease::new(client, &self.settings.namespace, identity, times, clock, self.seed)
+    }
+}
+
+/// Waits until no pass is under way, as long as a shutdown may take.
+async fn passes_end(engine: &Engine) {
+    let deadline = Instant::now() + engine.settings.shutdown;
+    while engine.queue.running() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

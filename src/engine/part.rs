@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use crate::remote::{Path, Refusal};
 
 /// A list that belongs to an object but has operations of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Part {
     /// Entries that are added and removed one by one.
     Entries(Entries),
@@ -13,7 +13,7 @@ pub enum Part {
 }
 
 /// Entries that are added by `POST {path}` and removed by `DELETE {path}/{id}`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Entries {
     /// The field of the spec, for the status and for messages.
     pub name: &'static str,
@@ -56,7 +56,7 @@ pub struct Catalogue {
 }
 
 /// A row of a table at `path`, read by listing it and replaced by `PATCH {path}`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Row {
     /// The field of the spec.
     pub name: &'static str,

@@ -110,7 +110,7 @@ impl Pass<'_> {
             let segment = Segment::new(there.get(key).map(String::as_str).unwrap_or_default())
                 .map_err(|e| Self::stop(&link, ApiError::Unavailable(e.to_string())))?;
             match self.send(&link, Call::new(Method::DELETE, &entries.path.child(&segment))).await {
-                Ok(_) | Err(ApiError::Absent) => {}
+                Ok(_) | Err(ApiError::Absent(_)) => {}
                 Err(error) => return Err(Self::stop(&link, error)),
             }
             if was_accepted {

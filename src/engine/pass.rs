@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     core::Engine,
+    create::Made,
     diff::{Difference, diff},
     key::Key,
     kind::Ops,
@@ -22,7 +23,7 @@ use super::{
     status::{Recipe, State, Status, conditions},
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Link, Path};
+use crate::remote::{ApiError, Call, Link, Path, PathError, Place};
 
 /// What a pass leaves behind for the queue and for the log.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Done {
     pub updated: bool,
     /// Whether the object was taken over in this pass.
     pub adopted: bool,
+    /// Whether the API keeps other values after a write that is not to be repeated.
+    pub kept: bool,
     /// People and groups that are not there yet; none where the spec names none.
     pub unbound: Option<Vec<String>>,
     /// When to ask again for something that takes its time.
@@ -71,6 +74,8 @@ pub struct Pass<'e> {
     pub generation: i64,
     /// Its status as it will be written.
     pub status: Status,
+    /// The new secret that the user asked for when the pass began; what is asked for later is another pass's.
+    pub wish: Option<String>,
     /// Whether Portico's finalizer was there when the pass began: an earlier pass may have created something.
     pub was_held: bool,
     /// Whether a write to the API failed in this pass.
@@ -88,6 +93,7 @@ impl<'e> Pass<'e> {
     #[must_use]
     pub fn new(engine: &'e Engine, ops: &'static dyn Ops, key: &'e Key, object: Arc<Raw>) -> Self {
         let (status, was_held, generation) = (object.status(), object.is_held(), object.generation());
+        let wish = object.annotation(annotations::ROTATE).map(str::to_owned);
         Self {
             engine,
             ops,
@@ -95,6 +101,7 @@ impl<'e> Pass<'e> {
             object,
             generation,
             status,
+            wish,
             was_held,
             write_failed: false,
             made: false,
@@ -124,7 +131,7 @@ impl<'e> Pass<'e> {
         self.object
             .spec::<Common>()
             .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the stored spec does not fit: {e}")))?;
-        let resolved = self.engine.resolve(self.ops, self.key, &self.object).await?;
+        let mut resolved = self.engine.resolve(self.ops, self.key, &self.object).await?;
         if resolved.writes {
             self.claim(&resolved)?;
         }
@@ -134,49 +141,88 @@ impl<'e> Pass<'e> {
         let before = (self.status.id.clone(), self.status.remote.clone(), self.status.creating.clone());
         let identified = self.identify(&resolved).await?;
         self.remove_duplicates(&resolved).await?;
-        let fresh = identified.adopted || !self.is_accepted();
-        let facts = Facts {
-            writes: resolved.writes,
-            drift: resolved.common.lifecycle.drift,
-            fresh,
-            recorded: identified.recorded,
-            desired: &resolved.desired,
-            object: identified.object.as_ref(),
-        };
+        let rotates = self.rotate(&mut resolved, identified.object.as_ref()).await?;
         let mut done = Done { adopted: identified.adopted, ..Done::default() };
-        let object = match plan(facts) {
-            Plan::Nothing | Plan::Report(_) => identified.object,
-            Plan::Create => {
-                done.created = true;
-                Some(self.create(&resolved).await?)
-            }
-            Plan::Update { body, differences } => {
-                self.hold().await?;
-                done.updated = true;
-                if !fresh {
-                    done.corrected = differences;
+        let mut object = identified.object;
+        // Another value in a Secret is the user's change, not a stranger's; and where digests are lost, nobody knows whose it is.
+        let resends = resolved.digests.iter().any(|(path, digest)| self.status.digests.get(path) != Some(digest));
+        let mut fresh = identified.adopted || rotates || resends || !self.is_accepted();
+        if object.is_none() && self.decide(&resolved, None, fresh, identified.recorded) == Plan::Create {
+            self.choose_secret(&mut resolved).await?;
+            match self.create(&resolved).await? {
+                Made::Now(made) => {
+                    done.created = true;
+                    resolved.desired.acknowledged = resolved.digests.keys().cloned().collect();
+                    object = Some(made);
                 }
-                let updated = self.update(&resolved, &Value::Object(body)).await;
-                if updated.is_err() && identified.adopted {
-                    // Not taken over yet: the next pass finds it as this one did.
-                    (self.status.id, self.status.remote, self.status.creating) = before;
+                Made::Before(found) => {
+                    (done.adopted, fresh) = (true, true);
+                    object = Some(found);
                 }
-                Some(updated?)
             }
-            Plan::Missing => return Err(self.missing(&resolved, identified.recorded)),
-        };
-        let object = object.unwrap_or_default();
+        }
+        let Some(mut object) = object else { return Err(self.missing(&resolved, identified.recorded)) };
+        let plan = if done.created { Plan::Nothing } else { self.decide(&resolved, Some(&object), fresh, true) };
+        done.kept = plan == Plan::Keep;
+        if let Plan::Update(differences) = plan {
+            self.hold().await?;
+            done.updated = true;
+            let updated = self.update(&resolved, &object, &differences).await;
+            if !fresh {
+                done.corrected = differences;
+            }
+            if updated.is_err() && identified.adopted {
+                // Not taken over yet: the next pass finds it as this one did.
+                (self.status.id, self.status.remote, self.status.creating) = before;
+            }
+            object = updated?;
+            resolved.desired.acknowledged = resolved.digests.keys().cloned().collect();
+        }
         if resolved.writes {
             self.hold().await?;
             self.status.label_keys.clone_from(&resolved.label_keys);
         } else if resolved.common.lifecycle.mode == Mode::Observe && self.object.is_held() {
             self.let_go().await?;
         }
-        done.differences = diff(&resolved.desired.body, &object);
+        done.differences = diff(&resolved.desired, &object);
+        self.hand_out(&mut resolved, &object).await?;
+        if resolved.writes {
+            self.status.digests.clone_from(&resolved.digests);
+        }
         self.ops.observe(&object, &mut self.status.extra);
+        self.show_views(&resolved, &done).await;
         self.do_parts(&resolved, &mut done).await?;
         done.ask_again = self.ask_progress(&resolved).await?;
         Ok(done)
+    }
+
+    fn decide(&self, resolved: &Resolved, object: Option<&Value>, fresh: bool, recorded: bool) -> Plan {
+        let synced = self.status.condition(conditions::SYNCED);
+        let facts = Facts {
+            writes: resolved.writes,
+            drift: resolved.common.lifecycle.drift,
+            fresh,
+            recorded,
+            kept: !self.ops.is_repeatable() && synced.is_some_and(|c| c.reason == Reason::Updating.as_str()),
+            left: &self.status.drift,
+            desired: &resolved.desired,
+            object,
+        };
+        plan(facts)
+    }
+
+    /// Reads what the status shows besides, where it may have changed with the object. It is a courtesy: no failure of it is one.
+    async fn show_views(&mut self, resolved: &Resolved, done: &Done) {
+        if !(done.created || done.updated || done.adopted || !self.is_accepted()) {
+            return;
+        }
+        let (Ok(path), link) = (self.recorded_path(), resolved.link().clone()) else { return };
+        for word in self.ops.views() {
+            match self.send(&link, Call::new(Method::GET, &path.then(word))).await {
+                Ok(answer) => self.ops.show(word, &answer.unwrap_or_default(), &mut self.status.extra),
+                Err(error) => tracing::debug!(resource = %self.key, word, %error, "it is not shown"),
+            }
+        }
     }
 
     /// Whether the API accepted this generation of the spec.
@@ -187,11 +233,13 @@ impl<'e> Pass<'e> {
 
     /// Whether nothing is open, so that a start of the operator may leave it to the sweep.
     fn is_in_order(&self, resolved: &Resolved) -> bool {
-        let stays = self.recorded_path().is_ok_and(|path| path.collection().as_ref() == Some(&resolved.collection));
+        let stays = self.recorded_place().is_ok_and(|place| place.listing == resolved.listing);
         let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
         let answered =
             self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT);
-        stays && self.is_accepted() && is_settled(&self.status, leaves) && answered && self.status.creating.is_none()
+        let closed = self.status.creating.is_none() && self.status.updating.is_none();
+        let handed_out = self.is_handed_out(resolved);
+        stays && self.is_accepted() && is_settled(&self.status, leaves) && answered && closed && handed_out
     }
 
     /// Adds the finalizer, if it is not there.
@@ -293,6 +341,7 @@ impl<'e> Pass<'e> {
             connection: resolved.connection_name(),
             account: resolved.link().account(),
             path: path.to_string(),
+            listing: (path.collection().as_ref() != Some(&resolved.listing)).then(|| resolved.listing.to_string()),
             observed,
         });
         self.engine.links.change(&resolved.connection, |known| {
@@ -305,8 +354,16 @@ impl<'e> Pass<'e> {
     /// # Errors
     /// [`ApiError`].
     pub async fn send(&mut self, link: &Link, call: Call<'_>) -> Result<Option<Value>, ApiError> {
-        self.requests += 1;
         let writes = call.method != Method::GET;
+        if writes && !self.engine.lease.covers(link.deadline()) {
+            // Another replica may lead before the answer comes.
+            let until = Some(Instant::now() + std::time::Duration::from_millis(500));
+            return Err(ApiError::Closed {
+                until,
+                why: "the lease of this replica ends; another one goes on".to_owned(),
+            });
+        }
+        self.requests += 1;
         let result = link.send(call).await;
         if writes && result.as_ref().is_err_and(|e| !matches!(e, ApiError::Closed { .. })) {
             self.write_failed = true;
@@ -320,28 +377,24 @@ impl<'e> Pass<'e> {
         Stop::from_api(error, link.gate().is_shut().map(|(shut, _)| shut))
     }
 
-    async fn update(&mut self, resolved: &Resolved, body: &Value) -> Result<Value, Stop> {
-        let link = resolved.link().clone();
-        let path = self.recorded_path()?;
-        let answer =
-            self.send(&link, Call::new(Method::PATCH, &path).body(body)).await.map_err(|e| Self::stop(&link, e))?;
-        match answer {
-            Some(object) => Ok(object),
-            None => match self.send(&link, Call::new(Method::GET, &path)).await {
-                Ok(object) => Ok(object.unwrap_or_default()),
-                Err(error) => Err(Self::stop(&link, error)),
-            },
+    /// The recorded place of the object.
+    ///
+    /// # Errors
+    /// [`Stop`] where it is none: someone wrote into the status.
+    pub fn recorded_place(&self) -> Result<Place, Stop> {
+        let damaged = |e| Stop::hopeless(Reason::InvalidSpec, format!("status.remote is damaged: {e}"));
+        match &self.status.remote {
+            Some(recipe) => recipe.place().map_err(damaged),
+            None => Err(damaged(PathError::Empty)),
         }
     }
 
     /// The recorded path of the object.
     ///
     /// # Errors
-    /// [`Stop`] where it is no path: someone wrote into the status.
+    /// As [`Pass::recorded_place`].
     pub fn recorded_path(&self) -> Result<Path, Stop> {
-        let path = self.status.remote.as_ref().map(|r| r.path.as_str()).unwrap_or_default();
-        Path::parse(path)
-            .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("status.remote.path is damaged: {e}")))
+        self.recorded_place().map(|place| place.path)
     }
 
     fn missing(&mut self, resolved: &Resolved, recorded: bool) -> Stop {
@@ -356,9 +409,10 @@ impl<'e> Pass<'e> {
             self.status.id = None;
             self.status.remote = None;
         }
+        let called = if resolved.id.is_some() { "with the id" } else { "named" };
         Stop::refused(
             Reason::NotFound,
-            format!("there is no {what} named {name:?} at the API, and Portico only observes"),
+            format!("there is no {what} {called} {name:?} at the API, and Portico only observes"),
         )
     }
 

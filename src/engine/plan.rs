@@ -1,14 +1,16 @@
 //! The decision, apart from its execution. Pure.
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
-    diff::{Difference, diff, patch},
-    kind::Desired,
+    desired::Desired,
+    diff::{Difference, diff},
     spec::Drift,
+    status::DriftItem,
 };
 
 /// What a decision rests on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and they combine freely")]
 pub struct Facts<'a> {
     /// Whether Portico may write: neither the resource nor its connection is in Observe.
     pub writes: bool,
@@ -18,6 +20,10 @@ pub struct Facts<'a> {
     pub fresh: bool,
     /// Whether the object was there before.
     pub recorded: bool,
+    /// Whether the API keeps these very values after a write of ours that is not to be repeated.
+    pub kept: bool,
+    /// What the status says was left different.
+    pub left: &'a [DriftItem],
     /// What should be there.
     pub desired: &'a Desired,
     /// What is there; none: certainly nothing.
@@ -31,15 +37,12 @@ pub enum Plan {
     Nothing,
     /// Make it.
     Create,
-    /// Send this body.
-    Update {
-        /// The smallest body that does it.
-        body: Map<String, Value>,
-        /// What it changes.
-        differences: Vec<Difference>,
-    },
+    /// Change it in these places.
+    Update(Vec<Difference>),
     /// Only say what differs.
     Report(Vec<Difference>),
+    /// The API keeps these values whatever is sent.
+    Keep,
     /// It is not there, and is not to be made.
     Missing,
 }
@@ -52,13 +55,15 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         let leave = !facts.writes || (leave && facts.recorded);
         return if leave { Plan::Missing } else { Plan::Create };
     };
-    let differences = diff(&facts.desired.body, object);
+    let differences = diff(facts.desired, object);
     if differences.is_empty() {
         Plan::Nothing
     } else if leave {
         Plan::Report(differences)
+    } else if facts.kept && !facts.fresh && differences.iter().map(Difference::item).eq(facts.left.iter().cloned()) {
+        Plan::Keep
     } else {
-        Plan::Update { body: patch(&facts.desired.body, &differences, facts.desired.merged), differences }
+        Plan::Update(differences)
     }
 }
 
@@ -70,7 +75,7 @@ mod tests {
 
     fn decide(writes: bool, drift: Drift, fresh: bool, recorded: bool, object: Option<&Value>) -> Plan {
         let desired = Desired::new().set("name", "a");
-        plan(Facts { writes, drift, fresh, recorded, desired: &desired, object })
+        plan(Facts { writes, drift, fresh, recorded, kept: false, left: &[], desired: &desired, object })
     }
 
     #[test]
@@ -90,9 +95,9 @@ mod tests {
     #[test]
     fn others_changes_are_put_back_or_reported_and_the_users_change_is_always_sent() {
         let other = json!({"name": "b"});
-        assert!(matches!(decide(true, Drift::Correct, false, true, Some(&other)), Plan::Update { .. }));
+        assert!(matches!(decide(true, Drift::Correct, false, true, Some(&other)), Plan::Update(_)));
         assert!(matches!(decide(true, Drift::Report, false, true, Some(&other)), Plan::Report(_)));
-        assert!(matches!(decide(true, Drift::Report, true, true, Some(&other)), Plan::Update { .. }));
+        assert!(matches!(decide(true, Drift::Report, true, true, Some(&other)), Plan::Update(_)));
         assert!(matches!(decide(false, Drift::Correct, true, true, Some(&other)), Plan::Report(_)));
     }
 }

@@ -175,6 +175,13 @@ impl Queue {
         self.lock().running
     }
 
+    /// The work begins: what waited until now was another replica's, so what is in order is left to the sweep.
+    pub fn begin(&self) {
+        for entry in self.lock().entries.values_mut() {
+            entry.cause = Cause::Start;
+        }
+    }
+
     /// No further run begins.
     pub fn close(&self) {
         self.lock().closed = true;

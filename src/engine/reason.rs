@@ -86,6 +86,8 @@ reasons! {
     SecretNotFound,
     /// Portico may not read a Secret.
     SecretAccessDenied,
+    /// Nobody knows a secret any more: its Secret is gone, and the API does not show it.
+    CredentialLost,
     /// The connection is not usable.
     ConnectionNotReady,
     /// The API refuses the credential.

@@ -1,5 +1,5 @@
 //! The first step of a pass: what the spec and everything it refers to amount to. The only I/O is fetching Secrets.
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::SecretString;
 use serde_json::Value;
@@ -7,11 +7,14 @@ use serde_json::Value;
 use super::{
     context::{Cx, Found, Secrets},
     core::Engine,
+    desired::{Desired, Endpoint},
+    diff::secrets,
     key::{Key, Target},
-    kind::{Desired, Endpoint, Identity, Ops, Wait},
+    kind::{Identity, Ops, Wait},
     kubernetes::KubeError,
     links::Known,
     mark,
+    output::Handout,
     part::Part,
     raw::Raw,
     reason::Reason,
@@ -19,7 +22,7 @@ use super::{
     status::Status,
     stop::Stop,
 };
-use crate::remote::{Link, Path};
+use crate::remote::{Link, Path, PathError, Place, Segment};
 
 /// Everything a pass needs to know about where an object lives and how it should be.
 #[derive(Clone)]
@@ -32,16 +35,35 @@ pub struct Resolved {
     pub known: Known,
     /// The collection.
     pub collection: Path,
+    /// The list that shows the object.
+    pub listing: Path,
+    /// How the object is known again.
+    pub identity: Identity,
+    /// The id that the object is made under, where the client chooses ids.
+    pub id: Option<String>,
     /// What should be there, with the mark and with labels to be removed.
     pub desired: Desired,
     /// The label keys that the spec names.
     pub label_keys: Vec<String>,
-    /// What people tell the object apart by.
+    /// What people tell the object apart by: its name, or its id.
     pub natural_key: String,
     /// Whether Portico may write to the API for this resource.
     pub writes: bool,
     /// Whether existing objects may be taken over through this connection.
     pub may_adopt: bool,
+    /// The Secret that receives the object's credentials.
+    pub handout: Option<Handout>,
+    /// Digests of the secrets that should be there, by path.
+    pub digests: BTreeMap<String, String>,
+}
+
+/// What a kind says of its object.
+struct Typed {
+    endpoint: Endpoint,
+    /// The id that the object is made under, where the client chooses ids.
+    id: Option<String>,
+    desired: Desired,
+    handout: Option<Handout>,
 }
 
 /// The part of a connection's spec that stops all writes.
@@ -56,6 +78,14 @@ impl Resolved {
     #[must_use]
     pub fn link(&self) -> &Arc<Link> {
         &self.known.link
+    }
+
+    /// The place of an object with this id.
+    ///
+    /// # Errors
+    /// [`PathError`] for a text that is no id.
+    pub fn place(&self, id: &str) -> Result<Place, PathError> {
+        Ok(Place { path: self.collection.child(&Segment::new(id)?), listing: self.listing.clone() })
     }
 
     /// The connection as the status records it.
@@ -78,14 +108,30 @@ impl Engine {
                 // What changed before the edges were there woke nobody: look again, now that a change would.
                 continue;
             }
-            match found.wanted {
-                Some(wanted) => {
-                    let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
-                    secrets.insert(wanted, value);
-                }
-                None => return Ok(result?),
+            if let Some(wanted) = found.wanted {
+                let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
+                secrets.insert(wanted, value);
+                continue;
             }
+            let mut resolved = result?;
+            if !object.is_deleting() {
+                self.look_at_output(key, object, &mut resolved).await?;
+                self.acknowledge(&mut resolved, &object.status()).await?;
+            }
+            return Ok(resolved);
         }
+    }
+
+    /// Finds the secrets that the API was sent already, for those that it does not show.
+    async fn acknowledge(&self, resolved: &mut Resolved, status: &Status) -> Result<(), Stop> {
+        for (path, secret) in secrets(&resolved.desired) {
+            let digest = self.digest(&secret).await?;
+            if status.digests.get(&path) == Some(&digest) {
+                resolved.desired.acknowledged.insert(path.clone());
+            }
+            resolved.digests.insert(path, digest);
+        }
+        Ok(())
     }
 
     /// A value of a Secret, and the version of the Secret.
@@ -110,17 +156,53 @@ impl Engine {
         object: &Raw,
         secrets: &Secrets,
     ) -> (Result<Resolved, Wait>, Found) {
-        let cx = Cx::new(&key.namespace, &self.owner, &self.cache, secrets);
-        let typed = ops.endpoint(object, &cx).and_then(|endpoint| Ok((endpoint, ops.desired(object, &cx)?)));
-        let mut found = cx.into_found();
         let common = object.spec::<Common>().unwrap_or_default();
+        let mut cx = Cx::new(&key.namespace, &self.owner, &self.cache, secrets).ending(object.is_deleting());
+        if let Some(named) = connection_key(ops, key, &common, None) {
+            cx = cx.through(&format!("{}/{}", named.namespace, named.name));
+        }
+        let typed = ops.endpoint(object, &cx).and_then(|endpoint| {
+            let id = match endpoint {
+                Endpoint::Keyed { .. } => {
+                    Some(ops.chosen_id(object).unwrap_or_else(|| mark::derived_id(&self.owner, key)))
+                }
+                Endpoint::Collection { .. } => None,
+            };
+            // What is being deleted needs nothing but its place.
+            let ending = object.is_deleting();
+            let desired = match ops.desired(object, &cx) {
+                Err(_) if ending => Desired::new(),
+                desired => desired?,
+            };
+            let status = object.status();
+            let known = status.known(&self.owner, object.uid()).and(status.id.as_deref());
+            let handout = match ops.output_secret(object).filter(|_| !ending) {
+                Some(secret) => {
+                    let output = ops.output(object, known.or(id.as_deref()).unwrap_or_default(), &cx)?;
+                    Some(Handout::new(secret, output))
+                }
+                None => None,
+            };
+            Ok(Typed { endpoint, id, desired, handout })
+        });
+        let mut found = cx.into_found();
         let connection = connection_key(ops, key, &common, found.inherited.as_deref());
         if let Some(connection) = &connection {
             found.edges.insert(Target::Resource(connection.clone()));
         }
-        let result = typed.and_then(|(endpoint, desired)| {
+        if let Some(secret) = ops.output_secret(object) {
+            found.edges.insert(Target::Secret(key.namespace.to_string(), secret));
+        }
+        let result = typed.and_then(|typed| {
             let connection = connection.ok_or_else(|| Wait::invalid("there is no connection: give connectionRef"))?;
-            self.assemble(ops, key, object, common, connection, endpoint, desired)
+            let resolved = self.assemble(ops, key, object, common, connection, typed)?;
+            let account = resolved.link().account();
+            match found.accounts.iter().find(|(_, other)| *other != account) {
+                None => Ok(resolved),
+                Some((name, other)) => {
+                    Err(Wait::invalid(format_args!("{name} is at {other}, and this resource is at {account}")))
+                }
+            }
         });
         (result, found)
     }
@@ -142,7 +224,6 @@ impl Engine {
         Ok(ops.parts(object, path, &cx)?)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call, and each argument is another thing")]
     fn assemble(
         &self,
         ops: &'static dyn Ops,
@@ -150,17 +231,37 @@ impl Engine {
         object: &Raw,
         common: Common,
         connection: Key,
-        endpoint: Endpoint,
-        desired: Desired,
+        typed: Typed,
     ) -> Result<Resolved, Wait> {
         let known = self.connection(key, &connection, object.is_deleting())?;
-        let Endpoint::Collection { path: collection } = endpoint;
+        let Typed { endpoint, id, mut desired, handout } = typed;
+        let (collection, listing) = match endpoint {
+            Endpoint::Collection { path } => (path.clone(), path),
+            Endpoint::Keyed { path, listing } => (path, listing),
+        };
         let writes = common.lifecycle.mode == Mode::Manage && self.may_write(&connection);
         let may_adopt = connection.namespace == key.namespace || known.common.allow_adoption;
-        let natural_key = desired.body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = || desired.body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let natural_key = id.clone().unwrap_or_else(name);
+        desired.absent_is_zero = known.link.api().absent_is_zero();
         let status = object.status();
         let (desired, label_keys) = with_labels(ops, key, object, &self.owner, &status, common.lifecycle.mode, desired);
-        Ok(Resolved { common, connection, known, collection, desired, label_keys, natural_key, writes, may_adopt })
+        Ok(Resolved {
+            identity: ops.identity_of(object),
+            handout: handout.filter(|_| writes),
+            digests: BTreeMap::new(),
+            common,
+            connection,
+            known,
+            collection,
+            listing,
+            id,
+            desired,
+            label_keys,
+            natural_key,
+            writes,
+            may_adopt,
+        })
     }
 
     /// Whether a connection lets its resources write. Read from the connection as it is now: it is a switch. Unreadable means no.

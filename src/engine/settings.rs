@@ -1,6 +1,7 @@
 //! Every window of the operator, so that tests can shrink it.
 use std::time::Duration;
 
+use super::lease::LeaseTimes;
 use crate::remote::AllowList;
 
 /// How an operator is set up.
@@ -36,6 +37,10 @@ pub struct Settings {
     pub concurrency: usize,
     /// How long running passes may take to end at shutdown.
     pub shutdown: Duration,
+    /// The windows of leader election; none: this is the only instance.
+    pub lease: Option<LeaseTimes>,
+    /// Whether the last verified credential of a connection is kept in Portico's own namespace, for deletions alone.
+    pub escrow: bool,
 }
 
 impl Default for Settings {
@@ -56,6 +61,8 @@ impl Default for Settings {
             workers: 16,
             concurrency: 8,
             shutdown: Duration::from_secs(8),
+            lease: None,
+            escrow: true,
         }
     }
 }

@@ -13,10 +13,22 @@ pub mod annotations {
     pub const RECONCILE_AT: &str = "portico.dev/reconcile-at";
     /// `"true"`: on deletion, give up the remote object and end.
     pub const ORPHAN: &str = "portico.dev/orphan";
+    /// Anything new: make a new secret, where Portico made the present one.
+    pub const ROTATE: &str = "portico.dev/rotate";
     /// On a connection: `status.absence.token`, to say that the objects that vanished are to be made again.
     pub const CONFIRM_ABSENCE: &str = "portico.dev/confirm-absence";
     /// The prefix of all of them.
     pub const PREFIX: &str = "portico.dev/";
+    /// On an output Secret: the UID of the resource that it belongs to.
+    pub const OWNER_UID: &str = "portico.dev/owner-uid";
+    /// On an output Secret: the installation and the resource that it belongs to.
+    pub const OWNER: &str = "portico.dev/owner";
+    /// On an output Secret: the keys that Portico wrote.
+    pub const KEYS: &str = "portico.dev/keys";
+    /// On an output Secret: a digest of the secret that Portico wrote.
+    pub const DIGEST: &str = "portico.dev/digest";
+    /// On an output Secret: the last value of [`ROTATE`] that a new secret was made for.
+    pub const ROTATED: &str = "portico.dev/rotated";
 }
 
 /// The finalizer that holds a resource while its remote object exists.
@@ -224,6 +236,17 @@ pub struct TokenSecretRef {
 
 fn token_key() -> String {
     "token".to_owned()
+}
+
+/// One key of a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct SecretKeyRef {
+    /// The name of the Secret, in the namespace of this resource.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in the Secret that holds the value.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
 }
 
 /// A CA bundle in a ConfigMap or a Secret of the same namespace.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::reason::Reason;
+use crate::remote::{Path, PathError, Place};
 
 /// The types of conditions.
 pub mod conditions {
@@ -54,9 +55,21 @@ pub struct Status<E = Map<String, Value>> {
     /// The entries of each list (roles, members, groups) that this resource has set; one that leaves the spec is removed at the API.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, Vec<String>>,
+    /// An update whose result is not known yet, where sending it twice would do more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updating: Option<Updating>,
+    /// Keyed digests of the secrets that the API was sent, by field: it may not show them, and another value in a Secret is to be noticed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<String, String>,
+    /// The name of the Secret that holds the object's credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
     /// The last value of the annotation `portico.dev/reconcile-at` that was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// The last value of the annotation `portico.dev/rotate` that was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_rotate: Option<String>,
     /// What only this kind has.
     #[serde(flatten)]
     pub extra: E,
@@ -86,6 +99,9 @@ pub struct Recipe {
     pub account: String,
     /// The path of the object.
     pub path: String,
+    /// Where it is listed, if that is not the collection that the path is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<String>,
     /// Whether the object is only observed: then it is not this resource's, and never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,
@@ -106,12 +122,35 @@ pub struct Intent {
     pub account: String,
     /// The collection that it was sent to.
     pub path: String,
-    /// The name that the object was to have.
+    /// The name, or the id, that the object was to have.
     pub key: String,
     /// The fields that were sent.
     pub fields: Vec<String>,
     /// A digest of their values.
     pub digest: String,
+}
+
+/// An update that was about to be sent when this was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Updating {
+    /// Tells one try from the next.
+    pub token: String,
+    /// The UID of the resource that wrote it.
+    pub uid: String,
+}
+
+impl Recipe {
+    /// Where the object is, and where it is listed.
+    ///
+    /// # Errors
+    /// [`PathError`] where someone wrote something else into the status.
+    pub fn place(&self) -> Result<Place, PathError> {
+        let path = Path::parse(&self.path)?;
+        match &self.listing {
+            Some(listing) => Ok(Place { path, listing: Path::parse(listing)? }),
+            None => Ok(Place::in_collection(path)),
+        }
+    }
 }
 
 /// True, False or Unknown.
@@ -303,6 +342,7 @@ mod tests {
             connection: "n/c".into(),
             account: "a".into(),
             path: "/v2/portals/x".into(),
+            listing: None,
             observed: false,
         };
         let status = Status::<Map<String, Value>> { id: Some("x".into()), remote: Some(recipe), ..Status::default() };

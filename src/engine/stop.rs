@@ -108,9 +108,9 @@ impl Stop {
                     Again::Backoff(retry_after.map(|after| Instant::now() + after)),
                 )
             }
-            ApiError::Absent => out_of_touch(
+            ApiError::Absent(words) => out_of_touch(
                 Reason::RemoteUnavailable,
-                "the API does not know what it should know".to_owned(),
+                format!("the API does not know what it should know: {words}"),
                 Again::Backoff(None),
             ),
             ApiError::Failed(refusal) => {

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::{
     cache::AnyKind,
-    context::Secrets,
     core::Engine,
     diff::diff,
     key::Key,
@@ -26,14 +25,14 @@ use super::{
     status::Status,
     stop::Stop,
 };
-use crate::remote::{ApiError, Path, Segment};
+use crate::remote::{ApiError, Path, Place, Segment};
 
 struct Owned {
     key: Key,
     ops: &'static dyn Ops,
     object: Arc<Raw>,
     status: Status,
-    path: Path,
+    place: Place,
 }
 
 /// Lists every collection in use through a connection and wakes the owners of what differs. Says how many requests it took.
@@ -43,7 +42,7 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
     for (collection, owned) in collections(engine, connection) {
         let items = match known.link.list(&collection, None, &mut requests).await {
             Ok(items) => items,
-            Err(ApiError::Absent) => {
+            Err(ApiError::Absent(_)) => {
                 // The parent may be gone; each owner's own look decides.
                 wake(engine, &owned);
                 continue;
@@ -56,15 +55,17 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
                 continue;
             }
         };
-        let by_id: HashMap<&str, &Value> =
-            items.iter().filter_map(|item| Some((known.link.api().id(item)?, item))).collect();
+        let Some(ops) = owned.first().map(|one| one.ops) else { continue };
+        let by_id: HashMap<&str, &Value> = items.iter().filter_map(|item| Some((ops.id(item)?, item))).collect();
         if owned.iter().any(|one| one.ops.identity() == Identity::Mark) {
             note_duplicates(engine, &collection, &owned, &by_id);
         }
-        let item = |one: &Owned| by_id.get(one.status.id.as_deref().unwrap_or_default()).copied();
-        let differing: Vec<Owned> =
-            owned.into_iter().filter(|one| is_to_be_looked_at(engine, one, item(one))).collect();
-        wake(engine, &differing);
+        for one in owned {
+            let item = by_id.get(one.status.id.as_deref().unwrap_or_default()).copied();
+            if is_to_be_looked_at(engine, &one, item).await {
+                wake(engine, &[one]);
+            }
+        }
     }
     let now = Instant::now();
     engine.links.change(connection, |known| {
@@ -106,20 +107,19 @@ fn collections(engine: &Engine, connection: &Key) -> BTreeMap<Path, Vec<Owned>> 
         }
         let status = object.status();
         let recipe = status.known(&engine.owner, object.uid()).filter(|r| r.connection == name);
-        let Some(path) = recipe.and_then(|r| Path::parse(&r.path).ok()) else { continue };
-        let Some(collection) = path.collection() else { continue };
-        map.entry(collection).or_default().push(Owned { key, ops, object, status, path });
+        let Some(place) = recipe.and_then(|recipe| recipe.place().ok()) else { continue };
+        map.entry(place.listing.clone()).or_default().push(Owned { key, ops, object, status, place });
     }
     map
 }
 
-fn is_to_be_looked_at(engine: &Engine, owned: &Owned, item: Option<&Value>) -> bool {
+async fn is_to_be_looked_at(engine: &Engine, owned: &Owned, item: Option<&Value>) -> bool {
     let Some(item) = item else { return true };
     // What still waits for something has its own time to look again.
-    let (Ok(resolved), _) = engine.compute(owned.ops, &owned.key, &owned.object, &Secrets::new()) else { return false };
-    let parts = engine.parts(owned.ops, &owned.key, &owned.object, &owned.path, &resolved.connection_name());
+    let Ok(resolved) = engine.resolve(owned.ops, &owned.key, &owned.object).await else { return false };
+    let parts = engine.parts(owned.ops, &owned.key, &owned.object, &owned.place.path, &resolved.connection_name());
     let has_parts = parts.is_ok_and(|parts| !parts.is_empty());
-    let differences = diff(&resolved.desired.body, item);
+    let differences = diff(&resolved.desired, item);
     let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
     has_parts || is_news(&owned.status, &differences, leaves)
 }

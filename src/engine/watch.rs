@@ -110,7 +110,7 @@ pub(super) fn claimants(engine: &Engine, key: &Key) -> Vec<Key> {
     let (Some(object), Some(AnyKind::Resource(ops))) = (engine.cache.get(key), engine.cache.ops(key.kind)) else {
         return Vec::new();
     };
-    let (name, id) = (ops.natural_key(&object), object.status().id);
+    let (name, id) = (ops.natural_key(&object), object.status().id.or_else(|| ops.chosen_id(&object)));
     engine.cache.claimants(key.kind, name.as_deref(), id.as_deref()).into_iter().map(|(k, _)| k).collect()
 }
 
@@ -164,7 +164,8 @@ where
         } else {
             versions.insert(id.clone(), version.clone()).as_ref() != Some(&version)
         };
-        if changed {
+        // An answer to our own write has told us already.
+        if changed && (gone || !engine.is_own_secret(&id.0, &id.1, &version)) {
             engine.wake_dependents(&target(id.0, id.1));
         }
     }

@@ -132,8 +132,8 @@ impl Kind for Portal {
         Ok(desired)
     }
 
-    fn natural_key(&self) -> String {
-        self.spec.name.clone().unwrap_or_else(|| self.name_any())
+    fn natural_key(&self) -> Option<String> {
+        Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
     }
 
     fn observe(object: &Value, extra: &mut PortalExtra) {

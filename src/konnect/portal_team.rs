@@ -128,13 +128,14 @@ impl Kind for PortalTeam {
         Ok(Desired::new().set("name", self.natural_key()).maybe("description", self.spec.description.as_ref()))
     }
 
-    fn natural_key(&self) -> String {
-        self.spec.name.clone().unwrap_or_else(|| self.name_any())
+    fn natural_key(&self) -> Option<String> {
+        Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
     }
 
     fn parts(&self, team: &Path, cx: &Cx<'_>) -> Result<Vec<Part>, Wait> {
         let spec = &self.spec;
-        let portal = team.parent().ok_or_else(|| Wait::invalid("a team has a portal"))?;
+        let portal =
+            team.collection().and_then(|teams| teams.above()).ok_or_else(|| Wait::invalid("a team has a portal"))?;
         let roles = spec.roles.as_ref().map(|roles| assignments(roles, team, cx)).transpose()?;
         let developers = spec.developers.as_ref().map(|developers| members(developers, team, &portal));
         let groups =

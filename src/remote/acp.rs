@@ -1,7 +1,10 @@
 //! How ACP speaks: whole lists in one answer, and errors of its own shape.
 use serde_json::Value;
 
-use super::{Dialect, Page, error::Refusal};
+use super::{
+    Dialect, Page, Update,
+    error::{FieldProblem, Refusal},
+};
 
 /// Cloudentity ACP's administration and developer APIs.
 #[derive(Debug)]
@@ -42,9 +45,23 @@ impl Dialect for Acp {
         Some(Page { items, more: false })
     }
 
+    /// The contract: whole-object PUT.
+    fn update(&self) -> Update {
+        Update::Replace
+    }
+
+    fn absent_is_zero(&self) -> bool {
+        true
+    }
+
+    /// `details` is free-form; where it holds texts, they speak of the fields that they stand under.
     fn refusal(&self, status: u16, body: &Value) -> Option<Refusal> {
         body["status_code"].as_u64().filter(|code| *code == u64::from(status))?;
-        Some(Refusal { status, detail: body["error"].as_str()?.to_owned(), fields: Vec::new() })
+        let named = body["details"].as_object().into_iter().flatten();
+        let fields = named.filter_map(|(field, reason)| {
+            Some(FieldProblem { field: field.clone(), reason: reason.as_str()?.to_owned(), rule: None })
+        });
+        Some(Refusal { status, detail: body["error"].as_str()?.to_owned(), fields: fields.collect() })
     }
 }
 
@@ -67,6 +84,9 @@ mod tests {
     fn only_acps_own_error_shape_is_a_refusal() {
         let own = json!({"status_code": 404, "error": "server not found", "details": {}});
         assert_eq!(Acp.refusal(404, &own).unwrap().words(), "server not found");
+        let named =
+            json!({"status_code": 422, "error": "unprocessable", "details": {"scopes": "x is no scope", "more": {}}});
+        assert_eq!(Acp.refusal(422, &named).unwrap().words(), "scopes: x is no scope");
         assert!(Acp.refusal(404, &json!({"message": "no Route matched"})).is_none());
         assert!(Acp.refusal(500, &own).is_none());
     }

@@ -72,9 +72,9 @@ pub enum ApiError {
         /// What `Retry-After` said.
         retry_after: Option<Duration>,
     },
-    /// 404 in the API's own error shape.
-    #[error("not found")]
-    Absent,
+    /// 404 in the API's own error shape, with its words.
+    #[error("not found: {0}")]
+    Absent(String),
     /// Any other refusal in the API's own error shape, below 500: definite, nothing was changed.
     #[error("HTTP {}: {}", .0.status, .0.words())]
     Refused(Refusal),
@@ -96,7 +96,7 @@ impl ApiError {
                 | Self::NotSent(_)
                 | Self::Unauthorized(_)
                 | Self::Throttled { .. }
-                | Self::Absent
+                | Self::Absent(_)
                 | Self::Refused(_)
         )
     }

@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 use super::{
-    Dialect, Page,
+    Dialect, Page, Update,
     error::{FieldProblem, Refusal},
 };
 
@@ -35,6 +35,14 @@ impl Dialect for Konnect {
         // The contract: stop when number * size >= total, or when a page is empty.
         let more = !items.is_empty() && f64::from(number) * size < total;
         Some(Page { items, more })
+    }
+
+    fn update(&self) -> Update {
+        Update::Patch
+    }
+
+    fn absent_is_zero(&self) -> bool {
+        false
     }
 
     fn refusal(&self, status: u16, body: &Value) -> Option<Refusal> {

@@ -28,7 +28,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 const MOST_PAGES: u32 = 10_000;
 
 /// One request.
-#[derive(Debug)]
 pub struct Call<'a> {
     /// The verb.
     pub method: Method,
@@ -272,7 +271,7 @@ impl Link {
         };
         Err(match status {
             StatusCode::UNAUTHORIZED => ApiError::Unauthorized(refusal.words()),
-            StatusCode::NOT_FOUND => ApiError::Absent,
+            StatusCode::NOT_FOUND => ApiError::Absent(refusal.words()),
             status if status.is_server_error() => ApiError::Failed(refusal),
             _ => ApiError::Refused(refusal),
         })

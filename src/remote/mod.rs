@@ -15,16 +15,24 @@ pub use allow::AllowList;
 pub use error::{ApiError, FieldProblem, Refusal};
 pub use http_service::{HttpFactory, HttpService, ReqwestFactory};
 pub use link::{Call, Link, LinkSettings};
-pub use path::{Path, PathError, Segment};
+pub use path::{Path, PathError, Place, Segment};
 pub use token::{ClientAuth, Credential};
 
 /// One page of a listing.
-#[derive(Debug)]
 pub struct Page {
     /// The objects on it.
     pub items: Vec<Value>,
     /// Whether another page follows.
     pub more: bool,
+}
+
+/// How an object is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// PATCH: only the fields that differ are sent.
+    Patch,
+    /// PUT: the whole object is sent, with what the spec does not name as it was read.
+    Replace,
 }
 
 /// What differs between the management APIs.
@@ -44,7 +52,13 @@ pub trait Dialect: Send + Sync + std::fmt::Debug + 'static {
     /// Reads an error; none where it is not in this API's own shape (a proxy's page, for instance).
     fn refusal(&self, status: u16, body: &Value) -> Option<Refusal>;
 
-    /// The id of an object.
+    /// How an object is changed.
+    fn update(&self) -> Update;
+
+    /// Whether a member that an answer leaves out equals its zero value.
+    fn absent_is_zero(&self) -> bool;
+
+    /// The id of an object, where the kind does not say otherwise.
     fn id<'v>(&self, item: &'v Value) -> Option<&'v str> {
         item["id"].as_str()
     }

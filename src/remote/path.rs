@@ -99,19 +99,12 @@ impl Path {
         (!before.is_empty()).then(|| Self(before.to_owned()))
     }
 
-    /// The object by path above this one: `/v2/portals/P` for `/v2/portals/P/teams/T`, none for `/v2/portals/P`.
+    /// The object that this collection lies below: `/v2/portals/P` for `/v2/portals/P/teams`, none for `/v2/portals`.
     #[must_use]
-    pub fn parent(&self) -> Option<Self> {
-        let parent = self.collection()?.collection()?;
-        // `/v2/portals/P` has the collection `/v2/portals` and above it only the version.
-        (parent.0.matches('/').count() > 1).then_some(parent)
-    }
-
-    /// Whether this collection lies below an object, whose id stands in the path.
-    #[must_use]
-    pub fn is_nested(&self) -> bool {
-        // `/v2/portals` has two parts: the version and the collection.
-        self.0.matches('/').count() > 2
+    pub fn above(&self) -> Option<Self> {
+        let above = self.collection()?;
+        // Above `/v2/portals` there is only the version.
+        (above.0.matches('/').count() > 1).then_some(above)
     }
 
     /// The last segment, decoded: the id of an object.
@@ -131,6 +124,36 @@ impl Path {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Where an object is, and where it is listed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The object.
+    pub path: Path,
+    /// The list that shows it.
+    pub listing: Path,
+}
+
+impl Place {
+    /// An object that is listed by the collection that it is in.
+    #[must_use]
+    pub fn in_collection(path: Path) -> Self {
+        let listing = path.collection().unwrap_or_else(|| path.clone());
+        Self { path, listing }
+    }
+
+    /// The object that this one lives and dies with.
+    #[must_use]
+    pub fn parent(&self) -> Option<Path> {
+        self.listing.above()
+    }
+
+    /// Whether this object lies below another.
+    #[must_use]
+    pub fn is_below(&self, other: &Path) -> bool {
+        self.path.is_below(other) || self.listing.is_below(other)
     }
 }
 
@@ -167,9 +190,13 @@ mod tests {
     #[test]
     fn the_parent_of_a_path_is_the_object_above_it() {
         let team = Path::parse("/v2/portals/P/teams/T").unwrap();
-        assert_eq!(team.parent().unwrap().as_str(), "/v2/portals/P");
         assert_eq!(team.collection().unwrap().as_str(), "/v2/portals/P/teams");
-        assert_eq!(Path::parse("/v2/portals/P").unwrap().parent(), None);
+        assert_eq!(Place::in_collection(team.clone()).parent().unwrap().as_str(), "/v2/portals/P");
+        assert_eq!(Place::in_collection(Path::parse("/v2/portals/P").unwrap()).parent(), None);
+        let client = Place { path: Path::literal("/clients/C"), listing: Path::literal("/servers/S/clients") };
+        assert_eq!(client.parent().unwrap().as_str(), "/servers/S");
+        assert!(client.is_below(&Path::literal("/servers/S")) && !client.is_below(&Path::literal("/servers/T")));
+        assert_eq!(Place::in_collection(Path::literal("/consents/C")).parent(), None);
         assert!(team.is_below(&Path::parse("/v2/portals/P").unwrap()));
         assert!(!Path::parse("/v2/portals/PP/teams/T").unwrap().is_below(&Path::parse("/v2/portals/P").unwrap()));
     }

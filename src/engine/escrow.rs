@@ -1,0 +1,294 @@
+//! The last verified credential of a connection, kept in Portico's own namespace: with it deletions end where the credential was deleted
+//! together with what it served for, while nobody ran. It serves deletions alone, and goes with the last recorded id.
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::{
+    cache::AnyKind,
+    connect::ConnectionPass,
+    core::Engine,
+    key::Key,
+    kubernetes::KubeError,
+    mark::hex,
+    raw::Raw,
+    resolve::parse_connection,
+    secrets::Stored,
+    spec::{ConnectionCommon, annotations},
+};
+use crate::remote::{ClientAuth, Credential};
+
+/// What stands in an escrow Secret.
+pub(super) type Data = BTreeMap<String, Vec<u8>>;
+
+/// What this process knows of a connection's escrow Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// It has not looked yet.
+    #[default]
+    Unknown,
+    /// There is none.
+    Nothing,
+    /// It holds what has this digest.
+    These(String),
+    /// It could not be read or written; the connection's next pass tries again.
+    Failed,
+}
+
+/// What a link is built from, besides the spec of its connection. Has no `Debug`.
+pub(super) struct Material {
+    /// The credential.
+    pub(super) credential: Credential,
+    /// Which version of which Secrets it was read from.
+    pub(super) version: String,
+    /// The CA bundle.
+    pub(super) ca: Option<Vec<u8>>,
+}
+
+impl Material {
+    /// As it stands in an escrow Secret.
+    pub(super) fn to_data(&self) -> Data {
+        let mut data = Data::from([("version".to_owned(), self.version.clone().into_bytes())]);
+        let mut put = |key: &str, value: &[u8]| data.insert(key.to_owned(), value.to_vec());
+        match &self.credential {
+            Credential::Token(token) => {
+                put("token", token.expose_secret().as_bytes());
+            }
+            Credential::Client { id, secret, url, auth } => {
+                put("client_id", id.as_bytes());
+                put("client_secret", secret.expose_secret().as_bytes());
+                put("token_url", url.as_str().as_bytes());
+                put("auth_method", auth_method(*auth).as_bytes());
+            }
+        }
+        if let Some(ca) = &self.ca {
+            put("ca.crt", ca);
+        }
+        data
+    }
+
+    /// From an escrow Secret; none where something is missing.
+    fn from_data(data: &Data) -> Option<Self> {
+        let text = |key: &str| String::from_utf8(data.get(key)?.clone()).ok();
+        let credential = match text("token") {
+            Some(token) => Credential::Token(token.into()),
+            None => Credential::Client {
+                id: text("client_id")?,
+                secret: SecretString::from(text("client_secret")?),
+                url: Url::parse(&text("token_url")?).ok()?,
+                auth: if text("auth_method")? == auth_method(ClientAuth::Post) {
+                    ClientAuth::Post
+                } else {
+                    ClientAuth::Basic
+                },
+            },
+        };
+        Some(Self { credential, version: text("version")?, ca: data.get("ca.crt").cloned() })
+    }
+}
+
+fn auth_method(auth: ClientAuth) -> &'static str {
+    match auth {
+        ClientAuth::Basic => "Basic",
+        ClientAuth::Post => "Post",
+    }
+}
+
+/// The name of a connection's escrow Secret.
+#[must_use]
+pub fn name(key: &Key, uid: &str) -> String {
+    let of = format!("{}/{}/{}/{uid}", key.kind, key.namespace, key.name);
+    format!("portico-escrow-{}", &hex(&Sha256::digest(of))[..16])
+}
+
+fn digest(data: &Data) -> String {
+    let mut hash = Sha256::new();
+    for (key, value) in data {
+        for part in [key.as_bytes(), value.as_slice()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hex(&hash.finalize())
+}
+
+impl Engine {
+    /// The connection of a resource that has just written its id, where nothing is kept for the connection yet.
+    pub(super) fn awaits_escrow(&self, key: &Key, object: &Raw) -> Option<Key> {
+        if !self.settings.escrow || !object.is_held() {
+            return None;
+        }
+        let Some(AnyKind::Resource(ops)) = self.cache.ops(key.kind) else { return None };
+        let status = object.status();
+        let recipe = status.recorded(&self.owner, object.uid())?;
+        let connection = parse_connection(ops, &recipe.connection)?;
+        let known = self.links.get(&connection)?;
+        let works = known.verified && known.trouble.is_none() && known.link.gate().is_shut().is_none();
+        let uid = self.cache.get(&connection)?.uid().to_owned();
+        let waits = self.remember(&uid, |memory| matches!(memory.escrow, Kept::Unknown | Kept::Nothing));
+        (works && waits).then_some(connection)
+    }
+}
+
+impl ConnectionPass<'_> {
+    /// Keeps the credential that works while there is something to delete with it, and forgets it afterwards. A failure is no reason for
+    /// the connection to fail.
+    pub(super) async fn keep_escrow(&self) {
+        let result = if !self.engine.settings.escrow || self.users().is_empty() {
+            self.erase_escrow().await
+        } else if self.is_verified() && self.has_recorded() {
+            self.write_escrow().await
+        } else {
+            return;
+        };
+        if let Err(error) = result {
+            self.note_kept(Kept::Failed);
+            tracing::warn!(connection = %self.key, %error, "what deletions need when the credential is gone is not kept as it should be");
+        }
+    }
+
+    /// Erases what is kept.
+    pub(super) async fn erase_escrow(&self) -> Result<(), KubeError> {
+        if self.kept() == Kept::Nothing {
+            return Ok(());
+        }
+        let (namespace, name) = self.escrow_secret();
+        if let Some(stored) = self.read_escrow().await? {
+            let version = &stored.resource_version;
+            self.engine.kube.delete_secret(namespace, &name, &stored.uid, version).await?;
+        }
+        self.note_kept(Kept::Nothing);
+        Ok(())
+    }
+
+    /// Builds the link from what is kept, where this process knows no better one. From then on only deletions go through it.
+    pub(super) async fn build_from_escrow(&self, common: &ConnectionCommon) {
+        if !self.engine.settings.escrow || self.engine.links.get(self.key).is_some() {
+            return;
+        }
+        let stored = match self.read_escrow().await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(connection = %self.key, %error, "what is kept for deletions cannot be read");
+                return;
+            }
+        };
+        let Some(material) = stored.and_then(|stored| Material::from_data(&stored.data)) else { return };
+        let built = self.base().and_then(|base| self.install(common, base, material));
+        if built.is_ok() {
+            self.engine.links.change(self.key, |known| known.deleting = true);
+            tracing::info!(connection = %self.key, "its credential is gone; deletions go on with the last one that worked");
+        }
+    }
+
+    async fn write_escrow(&self) -> Result<(), KubeError> {
+        let Some(data) = &self.escrow else { return Ok(()) };
+        let kept = Kept::These(digest(data));
+        if self.kept() == kept {
+            return Ok(());
+        }
+        let (namespace, name) = self.escrow_secret();
+        let kube = &self.engine.kube;
+        match self.read_escrow().await? {
+            Some(stored) if stored.data == *data => {}
+            Some(stored) => {
+                kube.replace_secret(namespace, &name, &Stored { data: data.clone(), ..stored }).await?;
+            }
+            None => {
+                let annotations = BTreeMap::from([
+                    (annotations::OWNER_UID.to_owned(), self.object.uid().to_owned()),
+                    (annotations::OWNER.to_owned(), self.key.to_string()),
+                ]);
+                let stored = Stored { annotations, data: data.clone(), ..Stored::default() };
+                kube.create_secret(namespace, &name, &stored).await?;
+            }
+        }
+        self.note_kept(kept);
+        Ok(())
+    }
+
+    /// What is kept for exactly this connection.
+    async fn read_escrow(&self) -> Result<Option<Stored>, KubeError> {
+        let (namespace, name) = self.escrow_secret();
+        let stored = self.engine.kube.read_secret(namespace, &name).await?;
+        let owner = |stored: &Stored| stored.annotations.get(annotations::OWNER_UID).cloned();
+        Ok(stored.filter(|stored| owner(stored).as_deref() == Some(self.object.uid())))
+    }
+
+    /// Its namespace and name.
+    fn escrow_secret(&self) -> (&str, String) {
+        (self.engine.settings.namespace.as_str(), name(self.key, self.object.uid()))
+    }
+
+    fn kept(&self) -> Kept {
+        self.engine.remember(self.object.uid(), |memory| memory.escrow.clone())
+    }
+
+    fn note_kept(&self, kept: Kept) {
+        self.engine.remember(self.object.uid(), |memory| memory.escrow = kept);
+    }
+
+    fn is_verified(&self) -> bool {
+        self.engine.links.get(self.key).is_some_and(|known| known.verified && known.trouble.is_none())
+    }
+
+    fn has_recorded(&self) -> bool {
+        let held = |key: &Key| self.engine.cache.get(key).is_some_and(|object| object.is_held());
+        self.engine.recorded(self.key).iter().any(|(key, _)| held(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(material: &Material) -> Material {
+        Material::from_data(&material.to_data()).expect("it is complete")
+    }
+
+    #[test]
+    fn what_is_kept_is_what_worked() {
+        let token = Credential::Token("kpat_x".to_owned().into());
+        let client = Credential::Client {
+            id: "portico".to_owned(),
+            secret: "s".to_owned().into(),
+            url: Url::parse("https://acp.example.com/t/admin/oauth2/token").unwrap(),
+            auth: ClientAuth::Post,
+        };
+        for credential in [token, client] {
+            let kept = Material { credential, version: "konnect/token@1".to_owned(), ca: Some(vec![1, 2]) };
+            let found = again(&kept);
+            assert_eq!(found.credential.identity().expose_secret(), kept.credential.identity().expose_secret());
+            assert_eq!((found.version, found.ca), (kept.version, kept.ca));
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_not_used() {
+        let token = Credential::Token("kpat_x".to_owned().into());
+        let whole = Material { credential: token, version: String::new(), ca: None }.to_data();
+        for key in whole.keys() {
+            let mut part = whole.clone();
+            part.remove(key);
+            assert!(Material::from_data(&part).is_none(), "without {key}");
+        }
+    }
+
+    #[test]
+    fn every_connection_has_an_escrow_of_its_own() {
+        let key = |name: &str| Key::new("KonnectConnection", "team-a", name);
+        assert_eq!(name(&key("acme"), "u1").len(), "portico-escrow-".len() + 16);
+        assert_ne!(name(&key("acme"), "u1"), name(&key("acme"), "u2"));
+        assert_ne!(name(&key("acme"), "u1"), name(&key("other"), "u1"));
+    }
+
+    #[test]
+    fn every_change_of_what_is_kept_is_seen() {
+        let data = |key: &str, value: &str| Data::from([(key.to_owned(), value.as_bytes().to_vec())]);
+        assert_eq!(digest(&data("token", "a")), digest(&data("token", "a")));
+        assert_ne!(digest(&data("token", "a")), digest(&data("token", "b")));
+        assert_ne!(digest(&data("token", "a")), digest(&data("tokena", "")));
+    }
+}

@@ -1,0 +1,304 @@
+//! Output Secrets: where programs find an object's credentials.
+//!
+//! Portico chooses the secret, writes it into the Secret, and only then sends it, so that every crash leaves a key that works. The Secret
+//! has no ownerReference: it goes after the object is gone, and stays where the object stays.
+use std::{collections::BTreeMap, sync::Arc};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    core::Engine,
+    desired::{Generated, Output},
+    key::Key,
+    kubernetes::KubeError,
+    own::secret_text,
+    pass::Pass,
+    raw::Raw,
+    reason::Reason,
+    resolve::Resolved,
+    secrets::Stored,
+    spec::annotations::{DIGEST, KEYS, OWNER, OWNER_UID, ROTATE, ROTATED},
+    stop::Stop,
+};
+
+/// The random bytes of a secret that Portico chooses: 43 characters, as ACP's own.
+const RANDOM_BYTES: usize = 32;
+
+/// The Secret that a resource hands its credentials out in, as it is and as it should be.
+#[derive(Clone)]
+pub struct Handout {
+    /// The name of the Secret.
+    pub secret: String,
+    /// What should stand in it.
+    pub output: Output,
+    stored: Option<Arc<Stored>>,
+    /// Whether the secret in it is the one that Portico wrote.
+    intact: bool,
+}
+
+impl Handout {
+    /// Nothing is known of the Secret yet.
+    #[must_use]
+    pub fn new(secret: String, output: Output) -> Self {
+        Self { secret, output, stored: None, intact: false }
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        let bytes = self.stored.as_ref()?.data.get(key)?;
+        String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
+    }
+
+    fn current(&self) -> Option<String> {
+        self.text(&self.output.generated.key)
+    }
+
+    /// The next secret, while one is rotated.
+    fn pending(&self) -> Option<String> {
+        self.text(&pending_key(&self.output.generated))
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.stored.as_ref()?.annotations.get(name).map(String::as_str)
+    }
+
+    fn is_complete(&self) -> bool {
+        let holds = |(key, value): (&String, &String)| self.text(key).as_ref() == Some(value);
+        self.intact && self.pending().is_none() && self.output.values.iter().all(holds)
+    }
+}
+
+fn pending_key(generated: &Generated) -> String {
+    format!("pending_{}", generated.key)
+}
+
+impl Engine {
+    /// Reads the output Secret. What stands in it is what the object should have.
+    ///
+    /// # Errors
+    /// [`Stop`] with [`Reason::Conflict`] where the Secret is somebody else's.
+    pub async fn look_at_output(&self, key: &Key, object: &Raw, resolved: &mut Resolved) -> Result<(), Stop> {
+        let Some(handout) = &mut resolved.handout else { return Ok(()) };
+        let name = handout.secret.clone();
+        let Some(stored) = self.kube.read_secret(&key.namespace, &name).await.map_err(|e| denied(&name, e))? else {
+            return Ok(());
+        };
+        if !self.owns_secret(key, object.uid(), &stored) {
+            let message = format!(
+                "Secret {}/{name} exists already and is not this resource's, so it is left alone: give credentialsSecret another name, or delete the Secret",
+                key.namespace
+            );
+            return Err(Stop::wait_until(Reason::Conflict, message, Instant::now() + self.settings.stalled));
+        }
+        handout.stored = Some(Arc::new(stored));
+        if let Some(current) = handout.current() {
+            let digest = self.digest(&SecretString::from(current)).await?;
+            handout.intact = handout.annotation(DIGEST) == Some(&digest);
+        }
+        let wanted = handout.pending().or_else(|| handout.current().filter(|_| handout.intact));
+        if let Some(wanted) = wanted {
+            let field = handout.output.generated.field.to_owned();
+            resolved.desired.body.insert(field, wanted.into());
+        }
+        Ok(())
+    }
+
+    /// Whether a Secret is this resource's, or was one's of the same name before it.
+    fn owns_secret(&self, key: &Key, uid: &str, stored: &Stored) -> bool {
+        match stored.annotations.get(OWNER_UID) {
+            Some(owner) if owner == uid => true,
+            Some(owner) => {
+                stored.annotations.get(OWNER) == Some(&self.owner_of(key))
+                    && self.cache.by_uid(key.kind, owner).is_none()
+            }
+            None => false,
+        }
+    }
+
+    fn owner_of(&self, key: &Key) -> String {
+        format!("{}/{}/{}", self.owner, key.kind, key.name)
+    }
+}
+
+impl Pass<'_> {
+    /// Before a create: the secret is chosen, and stands in the output Secret before anybody else knows of it.
+    ///
+    /// # Errors
+    /// [`Stop`] where the Secret cannot be written.
+    pub async fn choose_secret(&mut self, resolved: &mut Resolved) -> Result<(), Stop> {
+        let Some(handout) = &resolved.handout else { return Ok(()) };
+        let field = handout.output.generated.field;
+        if resolved.desired.body.contains_key(field) {
+            return Ok(());
+        }
+        self.hold().await?;
+        let secret = secret_text(self.engine.entropy.as_ref(), RANDOM_BYTES);
+        let rotated = self.wish.clone();
+        self.write_output(resolved, Some(secret.expose_secret()), None, rotated).await?;
+        resolved.desired.body.insert(field.to_owned(), secret.expose_secret().into());
+        Ok(())
+    }
+
+    /// Begins a rotation that the user asked for: the next secret is written beside the present one. True while one is under way.
+    ///
+    /// # Errors
+    /// [`Stop`] where the Secret cannot be written.
+    pub async fn rotate(&mut self, resolved: &mut Resolved, object: Option<&Value>) -> Result<bool, Stop> {
+        let (Some(handout), Some(object)) = (&resolved.handout, object) else { return Ok(false) };
+        if handout.pending().is_some() {
+            return Ok(true);
+        }
+        let Some(wish) = self.wish.clone() else { return Ok(false) };
+        if self.status.last_handled_rotate.as_deref() == Some(&wish) || handout.annotation(ROTATED) == Some(&wish) {
+            return Ok(false);
+        }
+        let field = handout.output.generated.field;
+        self.hold().await?;
+        let present = present(resolved, object);
+        let next = secret_text(self.engine.entropy.as_ref(), RANDOM_BYTES);
+        self.write_output(resolved, present.as_deref(), Some(next.expose_secret()), Some(wish)).await?;
+        resolved.desired.body.insert(field.to_owned(), next.expose_secret().into());
+        Ok(true)
+    }
+
+    /// Makes the output Secret as it should be, once the object is known to be.
+    ///
+    /// # Errors
+    /// [`Stop`] with [`Reason::CredentialLost`] where nobody knows the secret any more, and where the Secret cannot be written.
+    pub async fn hand_out(&mut self, resolved: &mut Resolved, object: &Value) -> Result<(), Stop> {
+        if !resolved.writes {
+            return Ok(());
+        }
+        let before = self.status.output.clone();
+        if let Some(handout) = &resolved.handout {
+            let name = handout.secret.clone();
+            let Some(secret) = present(resolved, object) else {
+                let message = format!(
+                    "Secret {name} is gone and the API does not show the secret; annotate this resource with {ROTATE}=<anything new> to make another one"
+                );
+                return Err(Stop::refused(Reason::CredentialLost, message));
+            };
+            self.write_output(resolved, Some(&secret), None, None).await?;
+            self.status.last_handled_rotate.clone_from(&self.wish);
+        }
+        match before {
+            Some(old) if self.status.output.as_ref() != Some(&old) || resolved.handout.is_none() => {
+                self.remove_secret(&old).await?;
+                if resolved.handout.is_none() {
+                    self.status.output = None;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing is left to be done about the output Secret.
+    #[must_use]
+    pub fn is_handed_out(&self, resolved: &Resolved) -> bool {
+        let Some(handout) = &resolved.handout else { return !resolved.writes || self.status.output.is_none() };
+        handout.is_complete()
+            && self.status.output.as_ref() == Some(&handout.secret)
+            && self.wish == self.status.last_handled_rotate
+    }
+
+    /// The object is gone: its credentials go, too.
+    ///
+    /// # Errors
+    /// [`Stop::Kube`].
+    pub async fn withdraw(&mut self) -> Result<(), Stop> {
+        let of_the_spec = self.ops.output_secret(&self.object);
+        let mut names: Vec<String> = self.status.output.clone().into_iter().chain(of_the_spec).collect();
+        names.dedup();
+        for name in names {
+            self.remove_secret(&name).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_secret(&self, name: &str) -> Result<(), Stop> {
+        let Some(stored) = self.engine.kube.read_secret(&self.key.namespace, name).await? else { return Ok(()) };
+        if !self.engine.owns_secret(self.key, self.object.uid(), &stored) {
+            return Ok(());
+        }
+        let deleted = self.engine.kube.delete_secret(&self.key.namespace, name, &stored.uid, &stored.resource_version);
+        Ok(deleted.await?)
+    }
+
+    /// Writes the output Secret, if it is not so already.
+    async fn write_output(
+        &mut self,
+        resolved: &mut Resolved,
+        secret: Option<&str>,
+        pending: Option<&str>,
+        rotated: Option<String>,
+    ) -> Result<(), Stop> {
+        let Some(handout) = &mut resolved.handout else { return Ok(()) };
+        let (name, Output { values, generated }) = (&handout.secret, &handout.output);
+        let mut texts: BTreeMap<&str, &str> =
+            values.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let pending_key = pending_key(generated);
+        texts.extend(secret.map(|secret| (generated.key.as_str(), secret)));
+        texts.extend(pending.map(|pending| (pending_key.as_str(), pending)));
+        let mut annotations = BTreeMap::from([
+            (OWNER_UID.to_owned(), self.object.uid().to_owned()),
+            (OWNER.to_owned(), self.engine.owner_of(self.key)),
+            (KEYS.to_owned(), texts.keys().copied().collect::<Vec<_>>().join(",")),
+        ]);
+        if let Some(secret) = secret {
+            let digest = self.engine.digest(&SecretString::from(secret.to_owned())).await?;
+            annotations.insert(DIGEST.to_owned(), digest.clone());
+            resolved.digests.insert(generated.field.to_owned(), digest);
+        }
+        annotations.extend(rotated.map(|rotated| (ROTATED.to_owned(), rotated)));
+        let old = handout.stored.as_deref();
+        let mut wanted = old.cloned().unwrap_or_default();
+        // Keys that were ours and are not any more; others' keys stay.
+        let ours = wanted.annotations.get(KEYS).cloned().unwrap_or_default();
+        wanted.data.retain(|key, _| !ours.split(',').any(|our| our == key));
+        wanted.data.extend(texts.into_iter().map(|(key, text)| (key.to_owned(), text.as_bytes().to_vec())));
+        wanted.annotations.extend(annotations);
+        let (kube, namespace) = (&self.engine.kube, &self.key.namespace);
+        let written = match old {
+            Some(old) if old.data == wanted.data && old.annotations == wanted.annotations => None,
+            Some(_) => {
+                let write = kube.replace_secret(namespace, name, &wanted);
+                Some(self.engine.write_secret(namespace, name, write).await)
+            }
+            None => {
+                let write = kube.create_secret(namespace, name, &wanted);
+                Some(self.engine.write_secret(namespace, name, write).await)
+            }
+        };
+        if let Some(written) = written {
+            handout.stored = Some(Arc::new(written.map_err(|e| denied(name, e))?));
+        }
+        handout.intact = secret.is_some();
+        self.status.output = Some(name.clone());
+        Ok(())
+    }
+}
+
+/// The object's secret, as far as anybody knows: as it should be, as the API shows it, or as it stands in the Secret.
+fn present(resolved: &Resolved, object: &Value) -> Option<String> {
+    let handout = resolved.handout.as_ref()?;
+    let field = handout.output.generated.field;
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let wanted = resolved.desired.body.get(field).and_then(text);
+    wanted.or_else(|| text(&object[field])).or_else(|| handout.current())
+}
+
+/// A Secret that cannot be read or written.
+fn denied(name: &str, error: KubeError) -> Stop {
+    match error {
+        // Nothing can be made in a namespace that is going; its resources go, too.
+        KubeError::Forbidden(why) if why.contains("being terminated") => {
+            Stop::wait(Reason::Deleting, "the namespace is being deleted")
+        }
+        KubeError::Forbidden(why) => {
+            Stop::refused(Reason::SecretAccessDenied, format!("Secret {name} cannot be read or written: {why}"))
+        }
+        error => Stop::Kube(error),
+    }
+}

@@ -1,0 +1,114 @@
+//! Changing an object, as its API wants it: by what differs, or whole, with what the spec does not name as it was read.
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{
+    diff::{Difference, overlay, patch},
+    kubernetes::Precondition,
+    pass::Pass,
+    reason::Reason,
+    resolve::Resolved,
+    status::Updating,
+    stop::Stop,
+};
+use crate::remote::{ApiError, Call, Path, Update};
+
+impl Pass<'_> {
+    /// Sends the differences. `read` is the object as this pass read it; the answer is the object as it is now.
+    ///
+    /// # Errors
+    /// [`Stop`] where the API refuses, or its answer was lost.
+    pub async fn update(
+        &mut self,
+        resolved: &Resolved,
+        read: &Value,
+        differences: &[Difference],
+    ) -> Result<Value, Stop> {
+        let path = self.recorded_path()?;
+        if !self.ops.is_repeatable() {
+            self.status.updating = Some(Updating { token: self.engine.token(), uid: self.object.uid().to_owned() });
+            self.write_status(Precondition::Version).await?;
+        }
+        let answer = match resolved.link().api().update() {
+            Update::Patch => {
+                let desired = &resolved.desired;
+                let body = Value::Object(patch(&desired.body, differences, desired.merged));
+                self.change(resolved, Method::PATCH, &path, &body).await
+            }
+            Update::Replace => self.replace(resolved, &path, read, differences).await,
+        };
+        let link = resolved.link().clone();
+        match answer {
+            Ok(Some(object)) => Ok(object),
+            Ok(None) => match self.send(&link, Call::new(Method::GET, &path)).await {
+                Ok(object) => Ok(object.unwrap_or_default()),
+                Err(error) => Err(Self::stop(&link, error)),
+            },
+            // The object was read just now, so it is something else that is not there.
+            Err(ApiError::Absent(words)) => Err(self.reference_gone(&words)),
+            Err(error) => Err(Self::stop(&link, error)),
+        }
+    }
+
+    async fn replace(
+        &mut self,
+        resolved: &Resolved,
+        path: &Path,
+        read: &Value,
+        differences: &[Difference],
+    ) -> Result<Option<Value>, ApiError> {
+        let whole = overlay(&resolved.desired, read);
+        let only = |field: &&str| differences.iter().all(|d| d.path.first().is_some_and(|first| first == field));
+        if let Some(field) = resolved.desired.alone.filter(only) {
+            let part = whole.get(field).cloned().unwrap_or_default();
+            match self.change(resolved, Method::PUT, &path.then(field), &part).await {
+                // This version of the API has no such operation.
+                Err(ApiError::Absent(_)) => {}
+                Err(error) => return Err(error),
+                Ok(answer) => {
+                    let mut object = read.clone();
+                    object[field] = answer.unwrap_or(part);
+                    return Ok(Some(object));
+                }
+            }
+        }
+        self.change(resolved, Method::PUT, path, &json!(whole)).await
+    }
+
+    async fn change(
+        &mut self,
+        resolved: &Resolved,
+        method: Method,
+        path: &Path,
+        body: &Value,
+    ) -> Result<Option<Value>, ApiError> {
+        let link = resolved.link().clone();
+        let answer = self.send(&link, Call::new(method, path).body(body)).await;
+        if answer.as_ref().map_or_else(ApiError::is_definite, |_| true) {
+            self.status.updating = None;
+        } else if let Some(updating) = self.status.updating.clone() {
+            // From now on it is waited for.
+            self.settles_at(&updating.token, &link);
+        }
+        answer
+    }
+
+    /// Waits until an update of an earlier pass, whose answer nobody saw, can no longer take effect unseen: what is read then is true.
+    ///
+    /// # Errors
+    /// [`Stop`] while it is too early to know.
+    pub fn settle_update(&mut self, resolved: &Resolved) -> Result<(), Stop> {
+        let Some(updating) = self.status.updating.clone().filter(|u| u.uid == self.object.uid()) else {
+            self.status.updating = None;
+            return Ok(());
+        };
+        let due = self.settles_at(&updating.token, resolved.link());
+        if Instant::now() < due {
+            let message = "an earlier update may still take effect, and sending it twice would do more than once; looking at the object after the wait";
+            return Err(Stop::wait_until(Reason::Updating, message, due));
+        }
+        self.status.updating = None;
+        Ok(())
+    }
+}
