@@ -1,16 +1,17 @@
 //! The command line.
 use std::{io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    engine::{Operator, Settings, SystemClock, kubernetes::configure, mark},
-    kinds, manifests,
+    engine::{Ended, LeaseTimes, Operator, Settings, SystemClock, kubernetes::configure, lease, mark},
+    kinds, logging, manifests,
     remote::{AllowList, ReqwestFactory},
     serve,
 };
 
-/// A Kubernetes operator for Kong Konnect developer portals.
+/// A Kubernetes operator for Kong Konnect developer portals and Cloudentity ACP OAuth access.
 #[derive(Debug, Parser)]
 #[command(name = "portico", version)]
 pub struct Cli {
@@ -67,6 +68,21 @@ struct Run {
     /// How long running work may take to end at shutdown.
     #[arg(long, env = "PORTICO_SHUTDOWN_TIMEOUT", default_value = "8s", value_parser = duration)]
     shutdown_timeout: Duration,
+    /// Whether replicas elect one that works, by a Lease in Portico's own namespace. With `false` there must be only one.
+    #[arg(long, env = "PORTICO_LEADER_ELECT", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    leader_elect: bool,
+    /// How long the lease of a leader lives that does not renew it, in whole seconds: after so long a standby takes over.
+    #[arg(long, env = "PORTICO_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    lease_duration: Duration,
+    /// How often the leader renews its lease.
+    #[arg(long, env = "PORTICO_LEASE_RENEW", default_value = "5s", value_parser = duration)]
+    lease_renew: Duration,
+    /// How soon a failed renewal is tried again, and how often a standby looks.
+    #[arg(long, env = "PORTICO_LEASE_RETRY", default_value = "2s", value_parser = duration)]
+    lease_retry: Duration,
+    /// Whether the last credential of a connection that worked is kept in a Secret in Portico's own namespace, for deletions alone.
+    #[arg(long, env = "PORTICO_ESCROW", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    escrow: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -100,7 +116,7 @@ pub async fn main(cli: Cli) -> Result<(), String> {
             print!("{}", manifests::crds_yaml());
             Ok(())
         }
-        Command::Run(run) => run_operator(*run).await,
+        Command::Run(run) => Box::pin(run_operator(*run)).await,
     }
 }
 
@@ -109,6 +125,9 @@ async fn run_operator(run: Run) -> Result<(), String> {
     // kube and reqwest both use the process-wide provider; installing it twice is the only way this fails.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let allow = AllowList::new(&run.allow_host).map_err(|e| format!("--allow-host: {e}"))?;
+    let times = LeaseTimes { duration: run.lease_duration, renew: run.lease_renew, retry: run.lease_retry };
+    let times = times.check().map_err(|e| format!("--lease-duration, --lease-renew, --lease-retry: {e}"))?;
+    let lease_name = format!("{}/{}", run.namespace, lease::NAME);
     let config = kube::Config::infer()
         .await
         .map_err(|e| format!("no way to a Kubernetes cluster: {e}; set KUBECONFIG, or run in a cluster"))?;
@@ -126,6 +145,8 @@ async fn run_operator(run: Run) -> Result<(), String> {
         stalled_max: run.stalled_retry_max,
         kube_deadline: run.kubernetes_timeout,
         shutdown: run.shutdown_timeout,
+        lease: run.leader_elect.then_some(times),
+        escrow: run.escrow,
         ..Settings::default()
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "portico starts");
@@ -139,7 +160,10 @@ async fn run_operator(run: Run) -> Result<(), String> {
     );
     let (health, metrics) = (operator.health(), operator.metrics());
     tokio::select! {
-        () = operator.run(terminated()) => Ok(()),
+        ended = operator.run(terminated()) => match ended {
+            Ended::Shutdown => Ok(()),
+            Ended::LeaseLost => Err(format!("the lease {lease_name} is lost: another replica works on, and this one can be started again")),
+        },
         result = serve::serve(run.listen, health, metrics) => result.map_err(|e| format!("--listen {}: {e}", run.listen)),
     }
 }
@@ -160,21 +184,21 @@ async fn terminated() {
     }
 }
 
-/// What is logged, whatever `RUST_LOG` says: bodies and headers of hyper, reqwest and rustls hold secrets, so these stay quiet.
+/// Logs to standard error, as `RUST_LOG` says.
 fn log(format: Option<LogFormat>) {
-    const CAPPED: [&str; 7] =
-        ["hyper=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn", "h2=warn", "tower=warn", "kube_client=info"];
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-    let filter = CAPPED
-        .iter()
-        .filter_map(|d| d.parse().ok())
-        .fold(tracing_subscriber::EnvFilter::new(wanted), tracing_subscriber::EnvFilter::add_directive);
     let terminal = std::io::stderr().is_terminal();
     let text = match format {
         Some(format) => matches!(format, LogFormat::Text),
         None => terminal,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
     // A second initialisation, as in tests, keeps the first.
-    let _ = if text { builder.with_target(false).try_init() } else { builder.json().flatten_event(true).try_init() };
+    let _ = if text {
+        let layer = layer.with_target(false).with_filter(logging::filter(&wanted));
+        tracing_subscriber::registry().with(layer).try_init()
+    } else {
+        let layer = layer.json().flatten_event(true).with_filter(logging::filter(&wanted));
+        tracing_subscriber::registry().with(layer).try_init()
+    };
 }

@@ -3,7 +3,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 use crate::{
-    acp::AcpConnection,
+    acp::{AcpConnection, AuthorizationServer, Consent, ConsentAction, OAuthClient},
     engine::{
         cache::Kinds,
         kind::{connection, kind},
@@ -29,5 +29,5 @@ macro_rules! kinds {
 
 kinds! {
     connections: AcpConnection, KonnectConnection;
-    resources: Portal, PortalTeam;
+    resources: AuthorizationServer, Consent, ConsentAction, OAuthClient, Portal, PortalTeam;
 }

@@ -1,12 +1,13 @@
 //! The CRDs against the contract: every field that the API lets one write can be written in a spec, within the API's own limits.
 #![allow(clippy::missing_panics_doc, reason = "tests panic")]
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 const CONTRACT: &str = include_str!("../sandbox/contracts/konnect.json");
+const ACP: &str = include_str!("../sandbox/contracts/acp.json");
 
-/// The contract's resources that the kinds cover: which kind, and where in its spec their fields are.
+/// The resources of Konnect's contract that the kinds cover: which kind, and where in its spec their fields are.
 const RESOURCES: [(&str, &str, &str); 5] = [
     ("Portal", "Portal", ""),
     ("PortalTeam", "PortalTeam", ""),
@@ -42,6 +43,65 @@ const STRICTER: [(&str, &str, &str, u64, &str); 14] = [
     ("PortalTeam", "identityProviderGroups[]", "maxLength", 255, "a bound, so that the status stays small"),
     ("Portal", "labels", "maxProperties", 48, "the API takes 50, and two of them are Portico's mark"),
 ];
+
+/// The resources of ACP's contract that the kinds cover.
+const ACP_RESOURCES: [(&str, &str); 4] = [
+    ("AuthorizationServer", "AuthorizationServer"),
+    ("Client", "OAuthClient"),
+    ("Consent", "Consent"),
+    ("ConsentAction", "ConsentAction"),
+];
+
+/// Fields of ACP that are in the spec under another name, or deliberately not (none), by kind and the contract's name; and why.
+const ACP_ELSEWHERE: [Exception; 21] = [
+    ("AuthorizationServer", "secret", Some("secretRef"), SECRET),
+    ("AuthorizationServer", "jwks", None, "the server's private keys: ACP makes them, Portico only sends them back"),
+    ("AuthorizationServer", "rotated_secrets", None, "earlier secrets: ACP keeps them, Portico only sends them back"),
+    ("AuthorizationServer", "developer_policy_id", Some("developerPolicyRef.id"), "a reference"),
+    ("AuthorizationServer", "user_policy_id", Some("userPolicyRef.id"), "a reference"),
+    (
+        "AuthorizationServer",
+        "authentications.methods[].oidc.client_secret",
+        Some("authentications.methods[].oidc.clientSecretRef"),
+        SECRET,
+    ),
+    (
+        "AuthorizationServer",
+        "authentications.methods[].azure.client_secret",
+        Some("authentications.methods[].azure.clientSecretRef"),
+        SECRET,
+    ),
+    (
+        "AuthorizationServer",
+        "authentications.methods[].cognito.client_secret",
+        Some("authentications.methods[].cognito.clientSecretRef"),
+        SECRET,
+    ),
+    (
+        "AuthorizationServer",
+        "authentications.methods[].static.users[].password",
+        Some("authentications.methods[].static.users[].passwordSecretRef"),
+        SECRET,
+    ),
+    ("OAuthClient", "authorization_server_id", Some("serverRef"), "a reference"),
+    ("OAuthClient", "client_secret", Some("clientSecretRef"), SECRET),
+    ("OAuthClient", "scope", None, "says once more what scopes says"),
+    ("OAuthClient", "system", None, "marks what is built in"),
+    ("OAuthClient", "jwks.keys[].d", None, PRIVATE),
+    ("OAuthClient", "jwks.keys[].dp", None, PRIVATE),
+    ("OAuthClient", "jwks.keys[].dq", None, PRIVATE),
+    ("OAuthClient", "jwks.keys[].k", None, PRIVATE),
+    ("OAuthClient", "jwks.keys[].p", None, PRIVATE),
+    ("OAuthClient", "jwks.keys[].q", None, PRIVATE),
+    ("OAuthClient", "jwks.keys[].qi", None, PRIVATE),
+    ("ConsentAction", "consents[].id", Some("consents[].consentRef"), "a reference"),
+];
+type Exception = (&'static str, &'static str, Option<&'static str>, &'static str);
+const SECRET: &str = "a secret, by reference";
+const PRIVATE: &str = "a private member of a key";
+
+/// What the specs of ACP's kinds have besides the fields of the API.
+const ENGINES: [&str; 4] = ["allowedNamespaces", "connectionRef", "credentialsSecret", "lifecycle"];
 
 /// A field of the contract, and where the spec has it.
 struct Field<'c> {
@@ -176,4 +236,131 @@ fn what_a_table_says_is_elsewhere_is_in_the_contract() {
         let entry = (Value::from(resource).to_string(), Value::from(field).to_string());
         assert!(known.contains(&entry), "{resource} {field} is not in the contract any more");
     }
+}
+
+/// The fields of ACP that can be written, by kind and name, as `authentications.methods[].oidc.client_id`.
+fn written() -> BTreeMap<(&'static str, String), Value> {
+    let contract: Value = serde_json::from_str(ACP).expect("the contract is JSON");
+    let mut fields = BTreeMap::new();
+    for operation in contract["operations"].as_array().expect("a list") {
+        let covered = ACP_RESOURCES.iter().find(|(resource, _)| operation["resource"] == *resource);
+        if let (Some(&(_, kind)), Some(schema)) = (covered, operation["request"]["schema"].as_str()) {
+            // The one request that holds a part of an object.
+            let part = if operation["operationId"] == "updateAuthentications" { "authentications." } else { "" };
+            collect(&contract["schemas"], kind, schema, part, &mut fields);
+        }
+    }
+    fields
+}
+
+fn collect(
+    schemas: &Value,
+    kind: &'static str,
+    schema: &str,
+    prefix: &str,
+    fields: &mut BTreeMap<(&'static str, String), Value>,
+) {
+    for (name, field) in schemas[schema]["fields"].as_object().expect("a schema has fields") {
+        // The fields of nested objects have no class of their own.
+        let class = field["access"].as_str().unwrap_or("rw");
+        let writable = ["rw", "id", "create-only", "wo/create-only"].contains(&class);
+        assert!(writable || class == "ro", "a class that this test does not know: {class}");
+        if !writable {
+            continue;
+        }
+        let path = format!("{prefix}{name}");
+        let left_out = matches!(acp_elsewhere(kind, &path), Some((_, _, None, _)));
+        let named = field["type"].as_str().expect("a type");
+        let (inner, step) = if let Some(item) = named.strip_prefix('[') {
+            (item.trim_end_matches(']'), "[]")
+        } else if let Some(item) = named.strip_prefix("map<string,") {
+            (item.trim_end_matches('>'), ".{key}")
+        } else {
+            (named, "")
+        };
+        if schemas[inner].is_object() && !left_out {
+            collect(schemas, kind, inner, &format!("{path}{step}."), fields);
+        }
+        fields.insert((kind, path), field.clone());
+    }
+}
+
+fn acp_elsewhere(kind: &str, path: &str) -> Option<&'static Exception> {
+    ACP_ELSEWHERE.iter().find(|(of, name, ..)| (*of, *name) == (kind, path))
+}
+
+/// Where a field of ACP is in the spec; none: deliberately nowhere.
+fn acp_place(kind: &str, path: &str) -> Option<String> {
+    acp_elsewhere(kind, path).map_or_else(|| Some(camel_case(path)), |(_, _, place, _)| place.map(str::to_owned))
+}
+
+fn acp_specs() -> BTreeMap<&'static str, Value> {
+    ACP_RESOURCES.iter().map(|(_, kind)| (*kind, spec(kind))).collect()
+}
+
+#[test]
+fn every_kind_is_held_against_a_contract() {
+    let covered: BTreeSet<&str> =
+        RESOURCES.iter().map(|(_, kind, _)| *kind).chain(ACP_RESOURCES.iter().map(|(_, kind)| *kind)).collect();
+    let kinds: Vec<String> = portico::manifests::crds().into_iter().map(|crd| crd.spec.names.kind).collect();
+    let left: Vec<&String> =
+        kinds.iter().filter(|kind| !kind.ends_with("Connection") && !covered.contains(kind.as_str())).collect();
+    assert!(left.is_empty(), "kinds that no contract is compared with: {left:?}");
+}
+
+#[test]
+fn every_writable_field_of_acp_is_in_the_crd_and_nothing_else_is() {
+    let (specs, written) = (acp_specs(), written());
+    let mut wrong = Vec::new();
+    for (kind, path) in written.keys() {
+        if let Some(place) = acp_place(kind, path).filter(|place| find(&specs[kind], place).is_none()) {
+            wrong.push(format!("{kind} {path}: no {place}"));
+        }
+    }
+    for (kind, path, ..) in ACP_ELSEWHERE {
+        if !written.contains_key(&(kind, path.to_owned())) {
+            wrong.push(format!("{kind} {path}: an exception for what the contract does not have"));
+        }
+        if find(&specs[kind], &camel_case(path)).is_some() {
+            wrong.push(format!("{kind} {path}: an exception for what is in the CRD"));
+        }
+    }
+    for (kind, spec) in &specs {
+        let places = written.keys().filter(|(of, _)| of == kind).filter_map(|(_, path)| acp_place(kind, path));
+        let known: BTreeSet<String> =
+            places.map(|place| place.split(['.', '[']).next().unwrap_or_default().to_owned()).collect();
+        for field in spec["properties"].as_object().expect("a spec has fields").keys() {
+            if !known.contains(field) && !ENGINES.contains(&field.as_str()) {
+                wrong.push(format!("{kind}: {field} is in the CRD and not in the contract"));
+            }
+        }
+    }
+    assert!(written.len() >= 100, "only {} writable fields found", written.len());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_choices_and_durations_of_acp_are_those_of_the_contract() {
+    let specs = acp_specs();
+    let (mut choices, mut durations, mut wrong) = (0, 0, Vec::new());
+    for ((kind, path), field) in &written() {
+        let Some(schema) = acp_place(kind, path).and_then(|place| find(&specs[kind], &place).cloned()) else {
+            continue;
+        };
+        let is_list = field["type"].as_str().is_some_and(|named| named.starts_with('['));
+        let ours = if is_list { &schema["items"]["enum"] } else { &schema["enum"] };
+        if *ours != field["enum"] {
+            wrong.push(format!("{kind} {path}: {ours} in the CRD, {} in the contract", field["enum"]));
+        }
+        choices += usize::from(ours.is_array());
+        if field["format"] == "duration" {
+            durations += 1;
+            let message = schema["x-kubernetes-validations"][0]["message"].as_str().unwrap_or_default();
+            if !message.contains("90m") {
+                wrong.push(format!("{kind} {path}: a duration of which nobody learns the form: {message:?}"));
+            }
+        }
+    }
+    assert!(choices >= 10 && durations >= 5, "only {choices} choices and {durations} durations found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
