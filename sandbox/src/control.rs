@@ -171,12 +171,17 @@ async fn portal(State(sandbox): State<Sandbox>, Path(organization): Path<String>
 
 #[derive(Deserialize)]
 struct NewApiProduct {
+    id: Option<String>,
     name: String,
 }
 
 async fn api_product(State(sandbox): State<Sandbox>, Path(organization): Path<String>, body: Bytes) -> Planted {
-    let NewApiProduct { name } = read(&body)?;
-    plant(&sandbox, &organization, Plant::ApiProduct { name })
+    let NewApiProduct { id, name } = read(&body)?;
+    let product = match id {
+        Some(id) => Plant::ApiProductOfId { id, name },
+        None => Plant::ApiProduct { name },
+    };
+    plant(&sandbox, &organization, product)
 }
 
 async fn team(

@@ -60,6 +60,8 @@ pub struct AcpSwitches {
     pub put_replaces: bool,
     /// What becomes of a secret of the server's making that a PUT leaves out.
     pub absent_secrets: AbsentSecrets,
+    /// Whether the secrets of authentications (passwords, secrets of clients) are shown to who may see the server.
+    pub authentication_secrets_shown: bool,
     /// Whether there is an operation to replace the authentications alone: later versions have none.
     pub authentications_endpoint: bool,
     /// Whether an authentication needs the settings of its own method.
@@ -115,6 +117,7 @@ impl Default for AcpSwitches {
             unknown_keys_ignored: true,
             put_replaces: true,
             absent_secrets: AbsentSecrets::Clear,
+            authentication_secrets_shown: true,
             authentications_endpoint: true,
             method_settings_required: true,
             side_effects: true,
@@ -196,6 +199,13 @@ pub enum Plant {
     },
     /// An API product, which roles may refer to.
     ApiProduct {
+        /// What it is called.
+        name: String,
+    },
+    /// The same under an id that is known beforehand, as manifests name one.
+    ApiProductOfId {
+        /// Its id, a UUID.
+        id: String,
         /// What it is called.
         name: String,
     },

@@ -1,6 +1,6 @@
 //! The handle that tests and the program hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::exchange::{Exchange, Record};
 use crate::faults::{Fault, Faults, History};
 use crate::options::{AcpPlant, Options, Plant, Switches};
 use crate::problem::Problem;
-use crate::world::World;
+use crate::world::{Organization, World};
 use crate::{acp, answer, call, control, konnect};
 
 /// A sandbox. Clones share their state.
@@ -35,6 +35,14 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) history: History,
     pub(crate) record: Record,
+}
+
+/// What existed at the APIs at some moment, made by [`Sandbox::snapshot`]. It has no `Debug`: there are secrets in it.
+#[derive(Clone)]
+pub struct Snapshot {
+    organizations: BTreeMap<String, Organization>,
+    reserved: BTreeSet<String>,
+    tenants: BTreeMap<String, acp::Tenant>,
 }
 
 impl Sandbox {
@@ -144,6 +152,27 @@ impl Sandbox {
     #[must_use]
     pub fn state(&self) -> Value {
         self.lock().world.show()
+    }
+
+    /// What exists at the APIs now, to be put back later.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.lock();
+        Snapshot {
+            organizations: state.world.organizations.clone(),
+            reserved: state.world.reserved.clone(),
+            tenants: state.world.tenants.clone(),
+        }
+    }
+
+    /// Puts back what existed at some moment, as if strangers had made and unmade all that differs. Tokens stay good, and
+    /// the secrets that were seen since, the faults and the record stay known.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        let mut state = self.lock();
+        state.world.organizations.clone_from(&snapshot.organizations);
+        state.world.reserved.clone_from(&snapshot.reserved);
+        state.world.tenants.clone_from(&snapshot.tenants);
+        state.changed();
     }
 
     /// Every secret that was accepted, made or returned, tokens included.

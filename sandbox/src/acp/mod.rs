@@ -87,6 +87,13 @@ impl Call<'_> {
 
     /// An object as the API shows it.
     fn shown(&self, mut body: Value) -> Value {
+        if !self.acp().authentication_secrets_shown {
+            for member in ["authentications", "methods"] {
+                if let Some(inner) = body.get_mut(member) {
+                    shape::hide_secrets(inner);
+                }
+            }
+        }
         if self.acp().empty_lists_null {
             shape::empty_lists_to_null(&mut body);
         }

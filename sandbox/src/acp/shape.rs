@@ -114,6 +114,18 @@ pub(super) fn is_zero(value: &Value) -> bool {
     }
 }
 
+/// Leaves out the secrets of authentications.
+pub(super) fn hide_secrets(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| !matches!(name.as_str(), "password" | "client_secret"));
+            members.values_mut().for_each(hide_secrets);
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}
+
 /// Shows empty lists as a server does that never made them.
 pub(super) fn empty_lists_to_null(value: &mut Value) {
     match value {

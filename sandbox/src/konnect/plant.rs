@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::call;
+use crate::contract::is_uuid;
 use crate::options::{Plant, Switches};
 use crate::problem::Problem;
 use crate::world::{World, fresh, id_of};
@@ -27,13 +28,20 @@ pub(crate) fn plant(
             run(world, &switches, organization, "create-portal-identity-provider", Some(&portal), body)
         }
         Plant::Developer { portal, email, status } => sign_up(world, organization, &portal, &email, &status),
-        Plant::ApiProduct { name } => {
-            let product = fresh(json!({"name": name}));
-            let id = id_of(&product);
-            world.organization_mut(organization)?.api_products.insert(&id, product);
-            Ok(id)
+        Plant::ApiProduct { name } => publish(world, organization, json!({"name": name})),
+        Plant::ApiProductOfId { id, .. } if !is_uuid(&id) => Err(Problem::new(400, format!("{id} is not a UUID"))),
+        Plant::ApiProductOfId { id, name } => {
+            publish(world, organization, json!({"id": id.to_lowercase(), "name": name}))
         }
     }
+}
+
+/// An API product with these members; one of the same id is replaced.
+fn publish(world: &mut World, organization: &str, members: Value) -> Result<String, Problem> {
+    let product = fresh(members);
+    let id = id_of(&product);
+    world.organization_mut(organization)?.api_products.insert(&id, product);
+    Ok(id)
 }
 
 /// Runs an operation as if it had been called with this body.

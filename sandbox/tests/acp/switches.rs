@@ -51,6 +51,21 @@ async fn authentications_may_have_no_operation_of_their_own() {
 }
 
 #[tokio::test]
+async fn the_secrets_of_authentications_may_be_shown_to_nobody() {
+    let acme = with(|acp| acp.authentication_secrets_shown = false).await;
+    let user = json!({"username": "ann", "password": "correct horse"});
+    let method = json!({"id": "local", "name": "Local", "method": "static", "static": {"users": [user]}});
+    acme.server("one").await;
+    let put = acme.put("/servers/one/authentications", json!({"methods": [method]})).await.body;
+    assert_eq!(put["methods"][0]["static"]["users"][0]["username"], "ann");
+    for shown in [put, acme.get("/servers/one").await.body, acme.get("/servers").await.body] {
+        assert!(!shown.to_string().contains("correct horse"), "{shown:#}");
+    }
+    assert!(acme.sandbox.secrets().contains(&"correct horse".to_owned()));
+    assert!(acme.get("/servers/one").await.body["secret"].as_str().is_some_and(|secret| !secret.is_empty()));
+}
+
+#[tokio::test]
 async fn a_server_may_come_alone() {
     let acme = with(|acp| acp.side_effects = false).await;
     acme.server("one").await;

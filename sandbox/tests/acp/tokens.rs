@@ -6,7 +6,7 @@ use std::time::Duration;
 use portico_sandbox::AcpSwitches;
 use serde_json::{Value, json};
 
-use crate::acme::{Acme, Answer};
+use crate::acme::{Acme, Answer, changed};
 
 const ENDPOINT: &str = "/acme/admin/oauth2/token";
 
@@ -86,6 +86,21 @@ async fn a_client_of_a_server_gets_tokens_of_that_server_alone() {
     let secret = client["client_secret"].as_str().unwrap();
     let refusal = acme.basic("/acme/one/oauth2/token", "interactive", secret).await;
     assert_eq!(refused(&refusal).1, "unauthorized_client");
+}
+
+#[tokio::test]
+async fn a_rotated_secret_works_at_once_and_the_old_one_no_more() {
+    let acme = Acme::new().await;
+    acme.server("one").await;
+    let body = json!({"client_id": "app", "authorization_server_id": "one", "grant_types": ["client_credentials"]});
+    let client = acme.made("/clients", body).await;
+    let old = client["client_secret"].as_str().unwrap();
+    assert_eq!(acme.basic("/acme/one/oauth2/token", "app", old).await.status, 200);
+    let rotated = acme.put("/clients/app", changed(&client, json!({"client_secret": "the-next-one"}))).await;
+    assert_eq!(rotated.status, 200, "{rotated:?}");
+    assert_eq!(acme.basic("/acme/one/oauth2/token", "app", "the-next-one").await.status, 200);
+    let refusal = acme.basic("/acme/one/oauth2/token", "app", old).await;
+    assert_eq!(refused(&refusal), (401, "invalid_client", "invalid client secret"));
 }
 
 #[tokio::test]

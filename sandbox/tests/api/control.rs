@@ -46,6 +46,41 @@ async fn what_cannot_be_planted_is_refused() {
 }
 
 #[tokio::test]
+async fn an_api_product_may_get_the_id_that_a_manifest_names() {
+    let acme = Acme::new();
+    let products = "/_sandbox/organizations/acme/api-products";
+    let id = "5F2C1E7A-8d34-4b6f-9a51-3c7be0d94f12";
+    let planted = acme.post(products, json!({"id": id, "name": "payments"})).await;
+    assert_eq!((planted.status, planted.id()), (201, id.to_lowercase()));
+    assert_eq!(acme.post(products, json!({"id": "payments", "name": "payments"})).await.status, 400);
+    assert_eq!(acme.sandbox.state()["organizations"]["acme"]["api_products"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_existed_at_a_moment_is_put_back_and_tokens_and_the_record_stay() {
+    let acme = Acme::new();
+    let path = acme.portal("docs").await;
+    let (before, snapshot) = (acme.sandbox.state(), acme.sandbox.snapshot());
+    acme.patch(&path, json!({"description": "theirs", "labels": {"team": "b"}})).await;
+    acme.developer(&path, "ann@example.com");
+    let after = acme.sandbox.snapshot();
+    acme.portal("other").await;
+    let (token, client) = (acme.sandbox.organization("acme"), acme.sandbox.tenant("acme"));
+    let recorded = acme.sandbox.exchanges().len();
+    acme.sandbox.restore(&snapshot);
+    assert_eq!(acme.sandbox.state(), before);
+    assert_eq!(acme.sandbox.exchanges().len(), recorded);
+    assert!([token.clone(), client.1].iter().all(|secret| acme.sandbox.secrets().contains(secret)));
+    assert_eq!(acme.as_token(&token).get(&path).await.body["description"], Value::Null);
+    // The same snapshot may be put back again, and one moment after another.
+    acme.sandbox.restore(&after);
+    assert_eq!(acme.get(&path).await.body["description"], "theirs");
+    assert_eq!(acme.get("/v2/portals").await.all("name"), ["docs"]);
+    acme.sandbox.restore(&snapshot);
+    assert_eq!(acme.sandbox.state(), before);
+}
+
+#[tokio::test]
 async fn organizations_get_tokens_that_can_be_revoked() {
     let acme = Acme::new();
     let made = acme.post("/_sandbox/organizations", json!({"name": "other"})).await;
