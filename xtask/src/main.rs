@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask test` and `cargo xtask generate`.
+//! The project's own commands: `cargo xtask demo`, `test`, `coverage` and `generate`.
 
+mod coverage;
 mod demo;
 mod deny;
 mod generate;
@@ -9,7 +10,8 @@ mod test;
 use std::{
     env,
     error::Error,
-    path::{Path, PathBuf},
+    io,
+    path::{self, Path, PathBuf},
     process::ExitCode,
 };
 
@@ -18,8 +20,8 @@ use clap::{Parser, Subcommand};
 /// What a task answers: nothing, or a reason that is shown to the person who started it.
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Portico's own commands. All of them need a Rust toolchain; `demo` and `test` also need Go, or a folder with the
-/// binaries of a control plane in `KUBEBUILDER_ASSETS`.
+/// Portico's own commands. All of them need a Rust toolchain; those that run something also need Go, or a folder with
+/// the binaries of a control plane in `KUBEBUILDER_ASSETS`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -41,6 +43,12 @@ enum Task {
         #[arg(long)]
         keep_going: bool,
     },
+    /// Print which operations of the two APIs a test run called: for which kinds, by whom, and how they were answered.
+    Coverage {
+        /// What PORTICO_EXCHANGES named in that run. Left out: what it names now; else the operator's tests run first.
+        #[arg(value_parser = absolute)]
+        folder: Option<PathBuf>,
+    },
     /// Write what follows from the list of kinds: `crds/` and the manifests in `deploy/`.
     Generate {
         /// Change nothing; fail if a file is not as it would be written.
@@ -61,12 +69,18 @@ fn main() -> ExitCode {
 }
 
 fn start(task: &Task) -> Outcome {
-    match *task {
-        Task::Demo { once } => demo::run(once),
-        Task::Test { keep_going } => test::run(keep_going),
+    match task {
+        Task::Demo { once } => demo::run(*once),
+        Task::Test { keep_going } => test::run(*keep_going),
+        Task::Coverage { folder } => coverage::run(folder.as_deref()),
         Task::Generate { check: false } => generate::write(),
         Task::Generate { check: true } => generate::check(),
     }
+}
+
+/// A folder as whoever types it means it: it is read before [`enter_root`].
+fn absolute(folder: &str) -> io::Result<PathBuf> {
+    path::absolute(folder)
 }
 
 /// Makes the root of the repository the working folder, so that all paths below are the ones that people type.

@@ -3,13 +3,25 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use crate::{
-    Outcome, deny, generate,
+    Outcome,
+    coverage::{self, Recording},
+    deny, generate,
     process::{cargo, run as run_program, succeeds},
 };
+
+/// The package whose integration tests are the operator's.
+const OPERATOR: &str = "portico";
+
+/// Always the whole workspace, and only then a choice of targets: a choice of packages may choose other features of the
+/// libraries, and compile them again.
+const TEST: [&str; 3] = ["test", "--workspace", "--locked"];
 
 struct Step {
     name: &'static str,
@@ -93,24 +105,56 @@ fn control_plane() -> Outcome {
     Ok(())
 }
 
+/// All tests, the operator's last: they take longest. Only their record counts: what the sandbox's own tests call says
+/// nothing of Portico.
 fn tests() -> Outcome {
-    let tables = Path::new("target/tmp");
-    for old in crash_tables(tables) {
+    let written = Path::new("target/tmp");
+    for old in tables(written) {
         fs::remove_file(old)?;
     }
-    run_program(cargo().args(["test", "--workspace", "--locked"]))?;
+    let others = integration_tests(|package| package != OPERATOR)?;
+    run_program(cargo().args(TEST).args(["--lib", "--bins"]).args(chosen(&others)))?;
+    run_program(cargo().args(TEST).arg("--doc"))?;
+    let recording = Recording::start()?;
+    operator(&recording)?;
     // A passing test prints nothing; these tables are worth a look.
-    for table in crash_tables(tables) {
+    for table in tables(written) {
         println!("{}", fs::read_to_string(table)?);
     }
-    Ok(())
+    coverage::check(&recording)
 }
 
-/// What the crash tests wrote: each request of each action, and what a crash before and after it led to.
-fn crash_tables(folder: &Path) -> Vec<PathBuf> {
+/// The operator's integration tests, whose sandboxes write this record.
+pub(crate) fn operator(recording: &Recording) -> Outcome {
+    let tests = integration_tests(|package| package == OPERATOR)?;
+    run_program(cargo().args(TEST).args(chosen(&tests)).env(coverage::VARIABLE, recording.folder()?))
+}
+
+/// The names of the integration tests in some packages of the workspace.
+fn integration_tests(wanted: impl Fn(&str) -> bool) -> Outcome<Vec<String>> {
+    let answer =
+        cargo().args(["metadata", "--no-deps", "--format-version=1"]).stderr(Stdio::inherit()).output()?.stdout;
+    let metadata: Value =
+        serde_json::from_slice(&answer).map_err(|error| format!("`cargo metadata` answers no JSON: {error}"))?;
+    let packages = items(&metadata["packages"]).filter(|package| wanted(package["name"].as_str().unwrap_or_default()));
+    let targets = packages.flat_map(|package| items(&package["targets"]));
+    let tests = targets.filter(|target| items(&target["kind"]).any(|kind| kind == "test"));
+    Ok(tests.filter_map(|test| test["name"].as_str()).map(str::to_owned).collect())
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// The arguments that choose these integration tests.
+fn chosen(tests: &[String]) -> impl Iterator<Item = &str> {
+    tests.iter().flat_map(|test| ["--test", test.as_str()])
+}
+
+/// What the tests wrote to be read, such as each request of each action, and what a crash before and after it led to.
+fn tables(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_table = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("crash-"));
-    let mut tables: Vec<PathBuf> = files.filter(is_table).collect();
+    let mut tables: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect();
     tables.sort();
     tables
 }

@@ -1,4 +1,4 @@
-//! The demo's own eyes and hands at the API, as somebody with curl and the organization's token has them.
+//! The demo's own eyes and hands at the APIs, as somebody with curl has them.
 
 use std::{iter, time::Duration};
 
@@ -19,7 +19,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// A client for the API at `url` (without a slash at its end).
+    /// A client for the sandbox at `url` (without a slash at its end).
     pub(crate) fn new(handle: Handle, url: String, token: String) -> Outcome<Self> {
         let client = Client::builder()
             .no_proxy()
@@ -88,6 +88,15 @@ impl Api {
         shell::command(&curl("-X PATCH ", &path(id), &body));
         shell::output(&summary(&self.send(Method::PATCH, &path(id), Some(change))?));
         Ok(())
+    }
+
+    /// Asks a token endpoint of ACP for a token by client credentials.
+    pub(crate) fn grant(&self, token_url: &str, client_id: &str, client_secret: &str) -> Outcome<Value> {
+        let ours = token_url.starts_with(&format!("{}/", self.url));
+        shell::expect(ours, format!("{token_url} is not at the sandbox"))?;
+        let request = self.client.post(token_url).basic_auth(client_id, Some(client_secret));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.handle.block_on(exchange(request.body("grant_type=client_credentials")))
     }
 
     fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Outcome<Value> {

@@ -1,5 +1,7 @@
-//! `cargo xtask demo`: Portico at work against a real control plane and a sandbox of Konnect, step by step.
+//! `cargo xtask demo`: Portico at work against a real control plane and a sandbox of Konnect and ACP, step by
+//! step.
 
+mod acp;
 mod api;
 mod operator;
 mod shell;
@@ -89,6 +91,7 @@ Everything stays up until you press Ctrl-C. In another terminal, in this folder:
   kubectl -n {NAMESPACE} describe portal developers
   kubectl explain portal.spec --recursive
   kubectl -n {NAMESPACE} edit portal developers
+  kubectl -n {NAMESPACE} annotate oauthclient shop portico.dev/rotate=1
   curl -s $PORTICO_SANDBOX_URL/_sandbox/state
   tail -f {log}",
         env = world::ENV,

@@ -42,7 +42,8 @@ impl Operator {
         let arguments = [
             &["run", "--namespace", "portico-system", "--allow-host", sandbox.as_str()][..],
             &["--consistency-window", "1s", "--stalled-retry", "3s", "--backoff", "1s", "--backoff-max", "5s"],
-            &["--listen", "127.0.0.1:0", "--log-format", "text"],
+            // There is only one, and after `kill -9` nobody has to wait for the Lease of the dead.
+            &["--leader-elect=false", "--listen", "127.0.0.1:0", "--log-format", "text"],
         ]
         .concat();
         shell::command(&format!("KUBECONFIG=… {} >> {LOG} &", shell::line("portico", &arguments)));

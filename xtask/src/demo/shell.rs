@@ -49,6 +49,14 @@ pub(crate) fn poll<T>(pause: Duration, mut probe: impl FnMut() -> Outcome<T>) ->
     }
 }
 
+/// Lets time go by, but not that of somebody who wants the demo to end.
+pub(crate) fn pause(time: Duration) {
+    let started = Instant::now();
+    while started.elapsed() < time && !interrupted() {
+        thread::sleep(SELDOM);
+    }
+}
+
 /// Fails with `otherwise` where a claim of the tour does not hold.
 pub(crate) fn expect(holds: bool, otherwise: impl Into<String>) -> Outcome {
     if holds {

@@ -6,6 +6,7 @@ use portico_sandbox::{Effect, Fault, Plant};
 use serde_json::{Value, json};
 
 use super::{
+    acp,
     shell::{self, expect},
     world::{EXAMPLES, NAMESPACE, ORGANIZATION, SECRET, STRANGER, World},
 };
@@ -20,10 +21,10 @@ pub(crate) struct Step {
 }
 
 /// The tour, in order.
-pub(crate) const TOUR: [Step; 8] = [
+pub(crate) const TOUR: [Step; 11] = [
     Step {
         headline: "Manifests become true",
-        expected: "the connections, the portal and the team are Ready, and the API has the portal under the recorded id",
+        expected: "every resource of the examples is Ready, and Konnect has the portal under the recorded id",
         run: everything_ready,
     },
     Step { headline: "A changed manifest arrives", expected: "the API shows the new description", run: change_arrives },
@@ -53,8 +54,23 @@ pub(crate) const TOUR: [Step; 8] = [
         run: token_rotated,
     },
     Step {
+        headline: "ACP: credentials arrive in a Secret",
+        expected: "the Secret has the client's id, its secret and where to use them, and the token endpoint takes them",
+        run: acp::credentials_arrive,
+    },
+    Step {
+        headline: "ACP: the client's secret is rotated",
+        expected: "the Secret has a new secret that works, and the old one does not work any more",
+        run: acp::secret_rotated,
+    },
+    Step {
+        headline: "ACP: a consent is changed once",
+        expected: "its version has grown by exactly one, since every version may ask all users again",
+        run: acp::consent_versioned,
+    },
+    Step {
         headline: "The namespace is deleted",
-        expected: "the namespace is gone, and at the API only the stranger's portal is left",
+        expected: "it is gone, at Konnect only the stranger's portal is left, and in the tenant only what is built in",
         run: namespace_deleted,
     },
 ];
@@ -63,11 +79,23 @@ const PORTAL: &str = "portal/developers";
 const CONNECTION: &str = "konnectconnection/acme";
 const CONDITIONS: &str = r#"jsonpath={range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}"#;
 
+/// What the examples declare.
+const RESOURCES: [&str; 8] = [
+    CONNECTION,
+    PORTAL,
+    "portalteam/api-readers",
+    "acpconnection/identity",
+    "authorizationserver/login",
+    "oauthclient/shop",
+    "consent/marketing",
+    "consentaction/sign-up",
+];
+
 /// Applies the examples in a new namespace and waits until they are Ready.
 pub(crate) fn apply_examples(world: &World) -> Outcome {
     world.kubectl(&["create", "namespace", NAMESPACE])?;
     world.in_namespace(&["apply", "-f", EXAMPLES])?;
-    world.ready(&[CONNECTION, PORTAL, "portalteam/api-readers", "acpconnection/identity"])
+    world.ready(&RESOURCES)
 }
 
 fn everything_ready(world: &mut World) -> Outcome {
@@ -187,7 +215,9 @@ fn namespace_deleted(world: &mut World) -> Outcome {
     world.ready(&[PORTAL])?;
     world.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=60s"])?;
     let portals = world.api.show_portals()?;
-    expect(portals.len() == 1 && portals[0]["name"] == STRANGER, "that is not what is left at the API")
+    expect(portals.len() == 1 && portals[0]["name"] == STRANGER, "that is not what is left at Konnect")?;
+    let left = acp::made(world);
+    expect(left.is_empty(), format!("in the tenant are still {}", left.join(", ")))
 }
 
 /// Changes the description in the manifest of the examples' portal.

@@ -8,6 +8,7 @@ use std::{
     process::{self, Command, Stdio},
 };
 
+use portico::manifests;
 use portico_sandbox::{Options, Plant, Sandbox, Server};
 use portico_testbed::ControlPlane;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ use crate::Outcome;
 
 /// Where the people of the tour work.
 pub(crate) const NAMESPACE: &str = "team-a";
-/// Whose portals they are, at the API.
+/// Whose portals they are, at Konnect; ACP's tenant has the same name.
 pub(crate) const ORGANIZATION: &str = "acme";
 /// The portal that somebody else made, and that nobody here ever names.
 pub(crate) const STRANGER: &str = "legacy-portal";
@@ -61,7 +62,7 @@ impl World {
         shell::headline("Building Portico");
         let binary = Operator::build()?;
 
-        shell::headline("Starting a control plane and a sandbox of Konnect");
+        shell::headline("Starting a control plane and a sandbox of Konnect and ACP");
         let control = ControlPlane::start()?;
         let runtime = Runtime::new()?;
         runtime.spawn(end_on_signals());
@@ -137,8 +138,10 @@ impl World {
             ("requestTimeout: 15s\n", "requestTimeout: 2s\n".to_owned()),
             ("kpat_replace-me", self.api.token().to_owned()),
             ("https://acp.example.com", self.api.url().to_owned()),
-            ("client-id-replace-me", self.client.0.clone()),
-            ("client-secret-replace-me", self.client.1.clone()),
+            // Without a host of its own the server issues tokens at the sandbox, where the tour asks for one.
+            ("  issuerUrl: https://login.example.com\n", String::new()),
+            ("client_id: client-id-replace-me", format!("client_id: {}", self.client.0)),
+            ("client_secret: client-secret-replace-me", format!("client_secret: {}", self.client.1)),
             ("5f2c1e7a-8d34-4b6f-9a51-3c7be0d94f12", self.product.clone()),
         ];
         let mut used = vec![false; replacements.len()];
@@ -196,10 +199,12 @@ fn install(control: &ControlPlane, binary: &Path) -> Outcome {
     shell::output(&control.kubectl_stdin(&apply, &String::from_utf8(crds.stdout)?)?);
     kubectl(control, &["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
     // The API server serves a new kind a moment after it has accepted it, and kubectl remembers what was served.
-    let kinds = ["api-resources", "--api-group=konnect.portico.dev"];
+    let kinds = ["api-resources", "--categories=portico"];
     shell::poll(shell::SELDOM, || {
         let listed = control.kubectl(&kinds)?;
-        shell::expect(listed.contains("portalteams"), "the kinds are not served yet")
+        let served: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        let missing = manifests::crds().into_iter().find(|crd| !served.contains(&crd.spec.names.plural.as_str()));
+        shell::expect(missing.is_none(), "some kinds are not served yet")
     })?;
     kubectl(control, &kinds)?;
     kubectl(control, &["apply", "-f", "deploy/rbac.yaml"])?;
