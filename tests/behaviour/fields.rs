@@ -1,4 +1,4 @@
-//! Every field of a portal: how it gets to the API, how it is cleared, and what only the API knows.
+//! The fields of a portal: how they are cleared and left to the API, and what only the API knows. Each of them alone is in `conformance`.
 use std::time::Duration;
 
 use portico_sandbox::{Options, Switches};
@@ -11,49 +11,6 @@ use crate::world::{World, condition, is_current, merge};
 /// The operation that asks whether a portal's domain is verified.
 const QUESTION: &str = "verify-portal-domains";
 const STRATEGY: &str = "11111111-2222-4333-8444-555555555555";
-const OTHER_STRATEGY: &str = "66666666-7777-4888-9999-000000000000";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_field_changed_alone_reaches_the_api_alone_and_once() {
-    let world = World::new("fields-each").await;
-    world.portal("docs", json!({})).await;
-    let id = world.synced("Portal", "docs").await["status"]["id"].clone();
-    let table = [
-        ("displayName", "display_name", json!("Docs"), json!("Documents")),
-        ("description", "description", json!("first"), json!("second")),
-        ("isPublic", "is_public", json!(true), json!(false)),
-        ("rbacEnabled", "rbac_enabled", json!(true), json!(false)),
-        ("autoApproveApplications", "auto_approve_applications", json!(true), json!(false)),
-        ("autoApproveDevelopers", "auto_approve_developers", json!(true), json!(false)),
-        ("customDomain", "custom_domain", json!("docs.example.com"), json!("dev.example.com")),
-        ("customClientDomain", "custom_client_domain", json!("app.example.com"), json!("web.example.com")),
-        (
-            "defaultApplicationAuthStrategyId",
-            "default_application_auth_strategy_id",
-            json!(STRATEGY),
-            json!(OTHER_STRATEGY),
-        ),
-        ("labels", "labels", json!({"team": "a"}), json!({"team": "b"})),
-        ("name", "name", json!("renamed"), json!("docs")),
-    ];
-    for (field, remote, first, second) in table {
-        for value in [first, second] {
-            world.sandbox.reset_exchanges();
-            world.spec("Portal", "docs", json!({ field: value.clone() })).await;
-            world.synced("Portal", "docs").await;
-            assert_eq!(updates(&world), [json!({ remote: value.clone() })], "{field}");
-            let portal = world.portals().into_iter().find(|p| p["id"] == id).expect("it is the same portal");
-            let mut found = portal[remote].clone();
-            if field == "labels" {
-                // The mark is among them.
-                found = json!({"team": found["team"]});
-            }
-            assert_eq!(found, value, "{field}");
-        }
-    }
-    assert_eq!(world.portals().len(), 1);
-    world.end().await;
-}
 
 /// The bodies of all changes of a portal since the record was last reset.
 fn updates(world: &World) -> Vec<Value> {

@@ -1,25 +1,23 @@
 //! A world of its own for every test.
 use std::{
+    collections::BTreeMap,
     io::Write,
     sync::{Arc, Mutex, Once, OnceLock},
     time::Duration,
 };
 
-use kube::{
-    Api, Client,
-    api::DynamicObject,
-    client::ClientBuilder,
-    core::{ApiResource, GroupVersionKind},
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionSpec;
+use kube::{Api, Client, api::DynamicObject, client::ClientBuilder, core::ApiResource};
 use portico::{
-    engine::{Operator, Settings, SystemClock, health::Health, kubernetes::configure, metrics::Metrics},
-    kinds, manifests,
+    engine::{Ended, Operator, Settings, SystemClock, health::Health, kubernetes::configure, metrics::Metrics},
+    kinds, logging, manifests,
     remote::{AllowList, ReqwestFactory},
 };
 use portico_sandbox::{Options, Sandbox, Server};
 use portico_testbed::ControlPlane;
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::tripwire::{KubernetesLayer, RemoteFactory, Tripwire};
 
@@ -62,14 +60,16 @@ fn once_per_process() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let filter = "debug,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,h2=warn,tower=warn,kube_client=info";
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| LogWriter).init();
+        // The caps are the program's own: one that is lost shows here.
+        let filter = logging::filter("debug,portico=trace");
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| LogWriter).with_filter(filter);
+        tracing_subscriber::registry().with(layer).init();
     });
 }
 
 /// An operator that runs in this process.
 pub(crate) struct Running {
-    task: JoinHandle<()>,
+    task: JoinHandle<Ended>,
     stop: oneshot::Sender<()>,
 }
 
@@ -95,6 +95,8 @@ pub(crate) struct World {
     pub(crate) operator_token: String,
     pub(crate) running: Option<Running>,
     pub(crate) forbidden_is_expected: bool,
+    /// Where the log was when this world came to be.
+    pub(crate) log_from: usize,
     pub(crate) ended: bool,
 }
 
@@ -144,6 +146,7 @@ impl World {
             operator_token,
             running: None,
             forbidden_is_expected: false,
+            log_from: LOG.lock().unwrap().len(),
             ended: false,
         };
         world.secret("konnect", &world.token).await;
@@ -189,7 +192,7 @@ impl World {
         let started = Instant::now();
         if let Some(running) = self.running.take() {
             let _ = running.stop.send(());
-            running.task.await.expect("it stops without a panic");
+            assert_eq!(running.task.await.expect("it stops without a panic"), Ended::Shutdown);
         }
         started.elapsed()
     }
@@ -256,10 +259,28 @@ fn prepare(plane: &ControlPlane, namespace: &str) -> String {
     plane.token(&system, "portico").expect("the ServiceAccount has a token")
 }
 
+/// The kinds by name, as their CRDs have them.
+fn resources() -> &'static BTreeMap<String, ApiResource> {
+    static RESOURCES: OnceLock<BTreeMap<String, ApiResource>> = OnceLock::new();
+    RESOURCES.get_or_init(|| {
+        let resource = |spec: CustomResourceDefinitionSpec| {
+            let version = spec.versions[0].name.clone();
+            let api_version = format!("{}/{version}", spec.group);
+            let (kind, plural) = (spec.names.kind, spec.names.plural);
+            (kind.clone(), ApiResource { group: spec.group, version, api_version, kind, plural })
+        };
+        manifests::crds().into_iter().map(|crd| resource(crd.spec)).collect()
+    })
+}
+
+/// The names of all kinds in the list.
+pub(crate) fn all_kinds() -> impl Iterator<Item = &'static str> {
+    resources().keys().map(String::as_str)
+}
+
 /// A kind by its name.
 pub(crate) fn resource(kind: &str) -> ApiResource {
-    let group = if kind.starts_with("Acp") { "acp.portico.dev" } else { "konnect.portico.dev" };
-    ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1alpha1", kind))
+    resources().get(kind).unwrap_or_else(|| panic!("{kind} is in the list of kinds")).clone()
 }
 
 /// A field of a condition, or "".

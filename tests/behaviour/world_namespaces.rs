@@ -76,7 +76,10 @@ fn granted(namespace: &str, system: &str) -> String {
     let all = manifests::rbac_namespaced_yaml()
         .replace("portico-system", system)
         .replace("namespace: default", &format!("namespace: {namespace}"));
-    let is_namespaced = |document: &&str| document.lines().any(|l| l == "kind: Role" || l == "kind: RoleBinding");
+    let here = format!("namespace: {namespace}\n");
+    let is_namespaced = |document: &&str| {
+        document.lines().any(|l| l == "kind: Role" || l == "kind: RoleBinding") && document.contains(&here)
+    };
     let roles: Vec<&str> = all.split("---\n").filter(is_namespaced).collect();
     assert_eq!(roles.len(), 2, "the generated RBAC has another shape: {all}");
     format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n---\n{}", roles.join("---\n"))
