@@ -71,7 +71,8 @@ impl<'e> ConnectionPass<'e> {
         let usable = |known: &Option<Known>| {
             known.as_ref().is_some_and(|k| k.trouble.is_none() && k.verified && k.link.gate().is_shut().is_none())
         };
-        let built = |known: &Option<Known>| known.as_ref().map(|k| (k.fingerprint.clone(), k.generation));
+        let built =
+            |known: &Option<Known>| known.as_ref().map(|k| (k.uid.clone(), k.fingerprint.clone(), k.generation));
         let changed = usable(&before) != usable(&after) || built(&before) != built(&after);
         let mut outcome = self.finish(word, later).await;
         let (engine, key) = (self.engine, self.key);

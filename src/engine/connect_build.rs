@@ -51,7 +51,8 @@ impl ConnectionPass<'_> {
         let Material { credential, version, ca } = material;
         let fingerprint = fingerprint(&credential.identity(), ca.as_deref());
         let generation = self.object.generation();
-        let old = self.engine.links.get(self.key);
+        let uid = self.object.uid();
+        let old = self.engine.links.get(self.key).filter(|known| known.uid == uid);
         if old.as_ref().is_some_and(|known| known.fingerprint == fingerprint && known.generation == generation) {
             self.engine.links.change(self.key, |known| known.version = version);
             return Ok(());
@@ -91,6 +92,7 @@ impl ConnectionPass<'_> {
                 Known { link, common: common.clone(), generation, version, ..old }
             }
             old => Known {
+                uid: uid.to_owned(),
                 link,
                 common: common.clone(),
                 generation,

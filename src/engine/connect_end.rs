@@ -24,7 +24,7 @@ impl ConnectionPass<'_> {
     /// A connection stays while anything with a recorded id uses it.
     pub(super) async fn run_deletion(mut self) -> Outcome {
         if !self.object.is_held() {
-            self.engine.links.forget(self.key);
+            self.engine.links.forget(self.key, self.object.uid());
             return Outcome { word: "deleting", requests: 0, later: None };
         }
         // After a restart, and where the Secret changed: the credential is needed for the deletions that this one waits for. Where it
@@ -39,8 +39,9 @@ impl ConnectionPass<'_> {
         let users: Vec<String> = self.users();
         if users.is_empty() || self.object.annotation(annotations::ORPHAN) == Some("true") {
             return match self.let_go().await {
-                Ok(()) => {
-                    self.engine.links.forget(self.key);
+                // The API server may say so before the watch does.
+                Ok(()) | Err(Stop::Kube(KubeError::Gone)) => {
+                    self.engine.links.forget(self.key, self.object.uid());
                     Outcome { word: "deleted", requests: self.requests, later: None }
                 }
                 Err(_) => Outcome {
@@ -80,7 +81,9 @@ impl ConnectionPass<'_> {
             Err(error) => return Err(error.into()),
         }
         let released = self.engine.kube.release(self.ops.info(), &self.object).await;
-        self.take(released)
+        self.take(released)?;
+        self.engine.released(self.key, &self.object);
+        Ok(())
     }
 
     /// In a namespace that is being deleted the Secret may be gone before this connection is being deleted, too. After a restart what is

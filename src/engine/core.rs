@@ -241,6 +241,14 @@ impl Engine {
         }
     }
 
+    /// Our finalizer went. Where it was the last of a resource that is being deleted, the resource is gone, and the answer shows no newer
+    /// version than before: nothing else says so until a watch does.
+    pub fn released(&self, key: &Key, object: &Raw) {
+        if object.is_deleting() && object.metadata.finalizers.as_ref().is_none_or(Vec::is_empty) {
+            super::watch::remove(self, key, Some(object.uid()));
+        }
+    }
+
     /// Up to a quarter more, so that what failed together does not come back together.
     #[must_use]
     pub fn jitter(&self, wait: Duration) -> Duration {

@@ -165,7 +165,8 @@ impl ConnectionPass<'_> {
 
     /// Builds the link from what is kept, where this process knows no better one. From then on only deletions go through it.
     pub(super) async fn build_from_escrow(&self, common: &ConnectionCommon) {
-        if !self.engine.settings.escrow || self.engine.links.get(self.key).is_some() {
+        let known = self.engine.links.get(self.key).filter(|known| known.uid == self.object.uid());
+        if !self.engine.settings.escrow || known.is_some() {
             return;
         }
         let stored = match self.read_escrow().await {

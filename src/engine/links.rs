@@ -12,6 +12,8 @@ use crate::remote::{Link, Path, Place};
 /// A connection.
 #[derive(Clone)]
 pub struct Known {
+    /// The UID of the connection: one that is made again under its name has nothing of the one before.
+    pub uid: String,
     /// The way to the API.
     pub link: Arc<Link>,
     /// What its spec says.
@@ -82,9 +84,12 @@ impl Links {
         }
     }
 
-    /// Forgets a connection and its credential.
-    pub fn forget(&self, key: &Key) {
-        self.lock().remove(key);
+    /// Forgets a connection of this UID and its credential.
+    pub fn forget(&self, key: &Key, uid: &str) {
+        let mut links = self.lock();
+        if links.get(key).is_some_and(|known| known.uid == uid) {
+            links.remove(key);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Known>> {

@@ -171,7 +171,11 @@ impl Pass<'_> {
             return Ok(());
         }
         let before = self.status.output.clone();
-        if let Some(handout) = &resolved.handout {
+        let connection = resolved.connection_name();
+        if let Some(handout) = &mut resolved.handout {
+            // Which object it is may have turned out in this pass.
+            let id = self.status.id.as_deref().unwrap_or_default();
+            handout.output = self.engine.output(self.ops, self.key, &self.object, id, &connection)?;
             let name = handout.secret.clone();
             let Some(secret) = present(resolved, object) else {
                 let message = format!(

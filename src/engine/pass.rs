@@ -262,7 +262,9 @@ impl<'e> Pass<'e> {
     /// [`Stop::Kube`].
     pub async fn let_go(&mut self) -> Result<(), Stop> {
         let released = self.engine.kube.release(self.ops.info(), &self.object).await;
-        self.take(released).await
+        self.take(released).await?;
+        self.engine.released(self.key, &self.object);
+        Ok(())
     }
 
     /// Takes the answer to a write of our own; after a conflict the object is read again for the next pass.

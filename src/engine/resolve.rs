@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     context::{Cx, Found, Secrets},
     core::Engine,
-    desired::{Desired, Endpoint},
+    desired::{Desired, Endpoint, Output},
     diff::secrets,
     key::{Key, Target},
     kind::{Identity, Ops, Wait},
@@ -205,6 +205,23 @@ impl Engine {
             }
         });
         (result, found)
+    }
+
+    /// What the object with this id hands out.
+    ///
+    /// # Errors
+    /// [`Stop`], as [`Engine::resolve`].
+    pub fn output(
+        &self,
+        ops: &'static dyn Ops,
+        key: &Key,
+        object: &Raw,
+        id: &str,
+        connection: &str,
+    ) -> Result<Output, Stop> {
+        let secrets = Secrets::new();
+        let cx = Cx::new(&key.namespace, &self.owner, &self.cache, &secrets).through(connection);
+        Ok(ops.output(object, id, &cx)?)
     }
 
     /// The lists that belong to an object at this path.

@@ -90,7 +90,8 @@ fn apply(engine: &Engine, info: &'static Info, object: Raw, first: bool) {
     }
 }
 
-fn remove(engine: &Engine, key: &Key, uid: Option<&str>) {
+/// A resource is gone.
+pub(super) fn remove(engine: &Engine, key: &Key, uid: Option<&str>) {
     let before = claimants(engine, key);
     let Some(old) = engine.cache.get(key) else { return };
     if engine.cache.gone(key, uid) != Change::Gone {
@@ -99,7 +100,7 @@ fn remove(engine: &Engine, key: &Key, uid: Option<&str>) {
     engine.forget(old.uid());
     engine.edges.set(key, BTreeSet::new());
     if matches!(engine.cache.ops(key.kind), Some(AnyKind::Connection(_))) {
-        engine.links.forget(key);
+        engine.links.forget(key, old.uid());
     }
     engine.wake_dependents(&Target::Resource(key.clone()));
     wake_claimants(engine, key, &before);

@@ -139,8 +139,14 @@ async fn who_has_not_signed_up_is_named_and_becomes_a_member_once_they_have() {
     let message = condition(&team, "Bound", "message");
     assert!(message.contains("ann@example.com") && !message.contains("bob@example.com"), "{message}");
     assert_eq!(world.only_team_in("docs")["developers"], json!(["bob@example.com"]));
-    world.sign_up(&portal, "ann@example.com");
+    let ann = world.sign_up(&portal, "ann@example.com");
     bound(&world, "True").await;
+    assert_eq!(sorted(&world.only_team_in("docs")["developers"]), ["ann@example.com", "bob@example.com"]);
+    // Someone at the console sees her, and may block her: the member stays a member.
+    let path = format!("/v2/portals/{portal}/developers/{ann}");
+    assert_eq!(world.by_hand(Method::GET, &format!("{path}/teams"), None).await, 200);
+    assert_eq!(world.by_hand(Method::PATCH, &path, Some(json!({"status": "revoked"}))).await, 200);
+    world.assert_silence(Duration::from_millis(1500)).await;
     assert_eq!(sorted(&world.only_team_in("docs")["developers"]), ["ann@example.com", "bob@example.com"]);
     world.end().await;
 }
@@ -186,7 +192,7 @@ async fn groups_wait_for_an_identity_provider_then_follow_the_spec_and_an_empty_
     assert_eq!(condition(&team, "Bound", "status"), "False");
     let message = condition(&team, "Bound", "message");
     assert!(message.contains("identity provider"), "{message}");
-    world.identity_provider(&portal);
+    world.identity_provider_by_hand(&portal).await;
     bound(&world, "True").await;
     assert_eq!(groups(&world), ["engineers"]);
     world.sandbox.reset_exchanges();

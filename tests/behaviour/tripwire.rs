@@ -65,6 +65,13 @@ impl Tripwire {
         self.state.lock().unwrap().seen.iter().filter(|(s, _)| *s == side).map(|(_, what)| what.clone()).collect()
     }
 
+    /// Whether the request that is to be stopped was sent; where it was the last one, its effect may be seen before the stop is.
+    pub(crate) fn has_tripped(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        let nth = |side: Side| state.seen.iter().filter(|(s, _)| *s == side).count();
+        state.armed.is_some_and(|(side, _, n)| nth(side) > n)
+    }
+
     /// Resolves when the request was stopped.
     pub(crate) async fn tripped(&self) {
         self.tripped.notified().await;

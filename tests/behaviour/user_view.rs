@@ -119,6 +119,18 @@ async fn a_dry_run_refuses_what_is_wrong_and_names_the_field() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_takes_every_example_as_it_is() {
+    let world = World::still("user-examples").await;
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    // kubectl reads YAML 1.1, in which an unquoted y is a truth value, and refuses what a schema does not know.
+    for folder in [examples.to_owned(), format!("{examples}/changed")] {
+        let taken = world.kubectl(&["apply", "--dry-run=server", "-f", &folder], "").await;
+        taken.unwrap_or_else(|refused| panic!("{folder}: {refused}"));
+    }
+    world.end().await;
+}
+
 async fn get(router: axum::Router, path: &str) -> (StatusCode, String) {
     let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     let status = response.status();

@@ -237,7 +237,8 @@ impl Drop for World {
         );
         if std::thread::panicking() {
             let log = LOG.lock().map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
-            let about: Vec<&str> = log.lines().filter(|l| l.contains(&self.namespace)).collect();
+            let about: Vec<&str> =
+                log.lines().filter(|l| l.contains(&self.namespace) && !l.contains("outcome=ready")).collect();
             eprintln!(
                 "--- the last passes of {}\n{}",
                 self.namespace,

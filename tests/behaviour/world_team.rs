@@ -1,5 +1,6 @@
 //! What the tests of teams ask of a world.
 use portico_sandbox::Plant;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -61,6 +62,18 @@ impl World {
         let config = json!({"issuer_url": "https://idp.example.com", "client_id": "portal"});
         let body = json!({"type": "oidc", "config": config, "enabled": true});
         self.stranger_makes(Plant::IdentityProvider { portal: portal.to_owned(), body })
+    }
+
+    /// The same in the two steps that someone at the console takes: it is made disabled, and enabled then.
+    pub(crate) async fn identity_provider_by_hand(&self, portal: &str) {
+        let providers = format!("/v2/portals/{portal}/identity-providers");
+        let config = json!({"issuer_url": "https://idp.example.com", "client_id": "portal"});
+        let body = json!({"type": "oidc", "config": config});
+        assert_eq!(self.by_hand(Method::POST, &providers, Some(body)).await, 201);
+        let made = self.portals().into_iter().find(|p| p["id"] == portal).unwrap_or_default();
+        let provider = made["identity_providers"][0]["id"].as_str().expect("it was made").to_owned();
+        let provider = format!("{providers}/{provider}");
+        assert_eq!(self.by_hand(Method::PATCH, &provider, Some(json!({"enabled": true}))).await, 200);
     }
 
     /// An API product.

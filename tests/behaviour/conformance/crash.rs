@@ -156,10 +156,11 @@ async fn crash_once(
         }
         Action::Delete => bench.world.delete(kind, name).await,
     }
-    let tripped = tokio::select! {
-        () = bench.world.wire.tripped() => true,
-        () = settled(bench, known, action, name) => false,
-    };
+    tokio::select! {
+        () = bench.world.wire.tripped() => {},
+        () = settled(bench, known, action, name) => {},
+    }
+    let tripped = bench.world.wire.has_tripped();
     let request = bench.world.wire.seen(side).get(nth).map(|request| readable(request, name));
     println!("{action:?} crashed {when:?} {request:?}");
     bench.world.crash().await;
