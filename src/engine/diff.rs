@@ -207,62 +207,6 @@ fn hide(value: &mut Value, secrets: &[&str]) {
     }
 }
 
-/// The smallest body that makes the object as desired: whole top-level fields, except that maps in `merged` send only the keys that
-/// differ.
-#[must_use]
-pub fn patch(want: &Map<String, Value>, differences: &[Difference], merged: &[&str]) -> Map<String, Value> {
-    let mut body = Map::new();
-    for difference in differences {
-        let Some(field) = difference.path.first() else { continue };
-        if let (true, Some(key)) = (merged.contains(&field.as_str()), difference.path.get(1)) {
-            let map = body.entry(field.clone()).or_insert_with(|| Value::Object(Map::new()));
-            map[key.as_str()] = difference.want.clone();
-        } else if let Some(value) = want.get(field) {
-            body.insert(field.clone(), value.clone());
-        }
-    }
-    body
-}
-
-/// The object as read with what is desired laid over it: what the spec does not name is echoed.
-#[must_use]
-pub fn overlay(desired: &Desired, read: &Value) -> Map<String, Value> {
-    let mut whole = read.as_object().cloned().unwrap_or_default();
-    whole.retain(|key, _| !desired.unsent.contains(&key.as_str()));
-    for (key, want) in &desired.body {
-        let value = lay(desired, key, want, &read[key.as_str()]);
-        whole.insert(key.clone(), value);
-    }
-    whole
-}
-
-fn lay(desired: &Desired, rule: &str, want: &Value, read: &Value) -> Value {
-    let inner = |want: &Map<String, Value>, read: &Value| {
-        let mut laid = read.as_object().cloned().unwrap_or_default();
-        for (key, want) in want {
-            laid.insert(key.clone(), lay(desired, &format!("{rule}.{key}"), want, &read[key.as_str()]));
-        }
-        Value::Object(laid)
-    };
-    match (desired.rule(rule), want) {
-        (Some(How::Keyed(by)), Value::Array(wants)) => {
-            let entry = |want: &Value| {
-                let read = read.as_array().and_then(|read| read.iter().find(|read| read[by] == want[by]));
-                want.as_object().map_or_else(|| want.clone(), |members| inner(members, read.unwrap_or(&Value::Null)))
-            };
-            Value::Array(wants.iter().map(entry).collect())
-        }
-        (None, Value::Object(want)) => inner(want, read),
-        (Some(How::Map), Value::Object(want)) => {
-            let entry = |(key, want): (&String, &Value)| {
-                (key.clone(), lay(desired, &format!("{rule}.{key}"), want, &read[key.as_str()]))
-            };
-            Value::Object(want.iter().map(entry).collect())
-        }
-        _ => want.clone(),
-    }
-}
-
 /// The fields of a body by which the object that it makes is known again: plain values that are written in one way only, and no secrets.
 #[must_use]
 pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<String> {
@@ -369,9 +313,6 @@ mod tests {
         );
         let also = json!({"scopes": {"a": {"p": 1, "q": 2}, "b": {}}});
         assert!(paths_of(&server(json!({"scopes": {"a": {"p": 1}}})), &also).is_empty());
-        let laid =
-            overlay(&server(json!({"scopes": {"a": {"p": 3}}})), &json!({"scopes": {"a": {"q": 2}, "b": {"p": 1}}}));
-        assert_eq!(Value::Object(laid), json!({"scopes": {"a": {"p": 3, "q": 2}}}));
     }
 
     #[test]
@@ -379,8 +320,6 @@ mod tests {
         let want = server(json!({"context": {"home": {"street": "x"}}}));
         assert!(paths_of(&want, &json!({"context": {"home": {"street": "x", "floor": null}}})).is_empty());
         assert_eq!(paths_of(&want, &json!({"context": {"home": {"street": "x", "floor": 2}}})), ["context"]);
-        let laid = overlay(&want, &json!({"context": {"home": {"floor": 2}, "more": 1}}));
-        assert_eq!(Value::Object(laid), json!({"context": {"home": {"street": "x"}}}));
     }
 
     fn paths_of(desired: &Desired, found: &Value) -> Vec<String> {
@@ -409,36 +348,5 @@ mod tests {
             wanted,
             BTreeSet::from(["auth.methods.m.oidc.client_secret".to_owned(), "client_secret".to_owned()])
         );
-    }
-
-    #[test]
-    fn a_whole_object_keeps_what_the_spec_does_not_name() {
-        let read = json!({"id": "s", "tenant_id": "t", "secret": "k", "unknown": 1, "uses": [{"id": "u", "name": "shown"}],
-            "auth": {"methods": [{"id": "a", "name": "A", "amr": "x", "oidc": {"client_secret": "k", "scopes": ["x"]}}, {"id": "gone"}]}});
-        let want = json!({"name": "new", "uses": [{"id": "u", "required": true}], "auth": {"methods": [{"id": "a", "name": "B", "oidc": {"scopes": ["y"]}}]}});
-        assert_eq!(
-            Value::Object(overlay(&server(want), &read)),
-            json!({"id": "s", "name": "new", "secret": "k", "unknown": 1, "uses": [{"id": "u", "required": true}],
-                "auth": {"methods": [{"id": "a", "name": "B", "amr": "x", "oidc": {"client_secret": "k", "scopes": ["y"]}}]}})
-        );
-    }
-
-    #[test]
-    fn others_keys_in_a_map_stay_and_only_ours_are_sent() {
-        let want = wants(json!({"labels": {"team": "a", "gone": null}, "name": "n"}));
-        let found = json!({"labels": {"team": "b", "gone": "x", "theirs": "y"}, "name": "n"});
-        let differences = diff(&want, &found);
-        assert_eq!(differences.len(), 2);
-        assert_eq!(
-            Value::Object(patch(&want.body, &differences, &["labels"])),
-            json!({"labels": {"team": "a", "gone": null}})
-        );
-    }
-
-    #[test]
-    fn a_patch_holds_only_what_differs() {
-        let want = wants(json!({"name": "n", "description": null, "is_public": true}));
-        let found = json!({"name": "n", "description": "old", "is_public": true});
-        assert_eq!(Value::Object(patch(&want.body, &diff(&want, &found), &[])), json!({"description": null}));
     }
 }

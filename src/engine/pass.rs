@@ -13,7 +13,7 @@ use super::{
     key::Key,
     kind::Ops,
     kubernetes::{KubeError, Precondition},
-    plan::{Facts, Plan, plan},
+    plan::Plan,
     queue::{Cause, Lane},
     raw::Raw,
     reason::Reason,
@@ -194,35 +194,6 @@ impl<'e> Pass<'e> {
         self.do_parts(&resolved, &mut done).await?;
         done.ask_again = self.ask_progress(&resolved).await?;
         Ok(done)
-    }
-
-    fn decide(&self, resolved: &Resolved, object: Option<&Value>, fresh: bool, recorded: bool) -> Plan {
-        let synced = self.status.condition(conditions::SYNCED);
-        let facts = Facts {
-            writes: resolved.writes,
-            drift: resolved.common.lifecycle.drift,
-            fresh,
-            recorded,
-            kept: !self.ops.is_repeatable() && synced.is_some_and(|c| c.reason == Reason::Updating.as_str()),
-            left: &self.status.drift,
-            desired: &resolved.desired,
-            object,
-        };
-        plan(facts)
-    }
-
-    /// Reads what the status shows besides, where it may have changed with the object. It is a courtesy: no failure of it is one.
-    async fn show_views(&mut self, resolved: &Resolved, done: &Done) {
-        if !(done.created || done.updated || done.adopted || !self.is_accepted()) {
-            return;
-        }
-        let (Ok(path), link) = (self.recorded_path(), resolved.link().clone()) else { return };
-        for word in self.ops.views() {
-            match self.send(&link, Call::new(Method::GET, &path.then(word))).await {
-                Ok(answer) => self.ops.show(word, &answer.unwrap_or_default(), &mut self.status.extra),
-                Err(error) => tracing::debug!(resource = %self.key, word, %error, "it is not shown"),
-            }
-        }
     }
 
     /// Whether the API accepted this generation of the spec.

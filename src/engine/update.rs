@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    diff::{Difference, overlay, patch},
+    diff::Difference,
     kubernetes::Precondition,
+    overlay::{overlay, patch},
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
