@@ -245,7 +245,8 @@ impl Kind for OAuthClient {
             .with_secrets(&[("client_secret_ref", "client_secret")], OWN_WORDS, cx)?;
         Ok(Desired {
             rules: RULES,
-            secrets: &["client_secret", "client_hashed_secret"],
+            // The rest is what a private key has: a stranger may put one among the public ones.
+            secrets: &["client_secret", "client_hashed_secret", "d", "p", "q", "dp", "dq", "qi", "oth", "k"],
             // `scope` says once more what `scopes` says, as it was before.
             unsent: &["scope", "tenant_id", "client_hashed_secret"],
             fixed: &["authorization_server_id"],

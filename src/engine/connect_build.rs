@@ -71,7 +71,7 @@ impl ConnectionPass<'_> {
             .http
             .build(ca.as_deref())
             .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("caBundleRef: {e}")))?;
-        let (queue, key) = (self.engine.queue.clone(), self.key.clone());
+        let (queue, key, lease) = (self.engine.queue.clone(), self.key.clone(), self.engine.lease.clone());
         let link = Link::new(LinkSettings {
             api: self.ops.api(),
             base,
@@ -83,6 +83,7 @@ impl ConnectionPass<'_> {
             gate,
             metrics: self.engine.metrics.clone(),
             on_shut: Box::new(move || queue.push(&key, Lane::Retry, Cause::Look)),
+            may_write: Box::new(move |deadline| lease.covers(deadline)),
         });
         let link = Arc::new(link);
         let untried = Wait::new(Reason::ConnectionNotReady, "it has not been tried yet");

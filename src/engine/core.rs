@@ -48,6 +48,8 @@ impl Clock for SystemClock {
 pub struct Memory {
     /// Failures in a row.
     pub failures: u32,
+    /// Failures of the API server in a row.
+    pub kube_failures: u32,
     /// When the first of them was.
     pub failing_since: Option<Instant>,
     /// The generation that failed.

@@ -1,5 +1,6 @@
 //! Making an object so that it is made once, whatever crashes in between (law 1).
 use http::Method;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -54,11 +55,12 @@ impl Pass<'_> {
         self.hold().await?;
         let link = resolved.link().clone();
         let mut body = fresh_body(&resolved.desired.body);
-        body.extend(resolved.desired.initial.clone());
         body.extend(resolved.id.iter().map(|id| (self.ops.id_field().to_owned(), id.clone().into())));
         if resolved.identity == Identity::Intent {
+            // What is only sent at the beginning is never shown, and tells nothing.
             self.write_intent(resolved, &body).await?;
         }
+        body.extend(resolved.desired.initial.clone());
         // Between the first look and now a rival may have come. Nothing was sent yet, so nothing is open.
         if let Err(stop) = self.claim(resolved) {
             self.status.creating = None;
@@ -119,6 +121,10 @@ impl Pass<'_> {
             path: resolved.collection.to_string(),
             key: resolved.natural_key.clone(),
             digest: digest(&fields, &Value::Object(body.clone())),
+            secret: resolved.handout.as_ref().and_then(|handout| {
+                let field = handout.output.generated.field;
+                Some((field.to_owned(), resolved.digests.get(field)?.clone()))
+            }),
             fields,
         });
         // What the last try said stands until there is something better to say.
@@ -185,11 +191,25 @@ impl Pass<'_> {
                 other => other?,
             }
         };
-        let is_ours = |item: &Value| {
-            let id = self.ops.id(item).unwrap_or_default();
-            digest(&intent.fields, item) == intent.digest && self.recorder_of(id).is_none()
-        };
-        Ok(items.into_iter().filter(is_ours).collect())
+        let mut ours = Vec::new();
+        for item in items {
+            let id = self.ops.id(&item).unwrap_or_default();
+            if digest(&intent.fields, &item) == intent.digest
+                && self.recorder_of(id).is_none()
+                && self.has_secret_of(intent, &item).await?
+            {
+                ours.push(item);
+            }
+        }
+        Ok(ours)
+    }
+
+    /// Whether an object has the secret that the create sent, as far as the API shows it.
+    async fn has_secret_of(&self, intent: &Intent, item: &Value) -> Result<bool, ApiError> {
+        let Some((field, sent)) = &intent.secret else { return Ok(true) };
+        let Some(shown) = item[field.as_str()].as_str().filter(|text| !text.is_empty()) else { return Ok(true) };
+        let digest = self.engine.digest(&SecretString::from(shown.to_owned())).await;
+        Ok(digest.map_err(|e| ApiError::Unavailable(e.to_string()))? == *sent)
     }
 
     /// Settles an open create of an earlier pass: once it can no longer take effect unseen, looks for what it made.
@@ -223,12 +243,13 @@ impl Pass<'_> {
                 let path = collection
                     .child(&Segment::new(&id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
                 self.record(resolved, &id, &path, false);
+                // At once: a change that is sent now could make it another object than the one that was looked for.
+                self.persist(&link, &path).await?;
                 if path.collection().as_ref() != Some(&resolved.collection) {
                     // The spec has moved on meanwhile; the next pass moves the object.
-                    self.persist(&link, &path).await?;
                     return self.by_moved_record(resolved).await;
                 }
-                Ok(Some(Identified { object: Some(object.clone()), recorded: true, adopted: true }))
+                Ok(Some(Identified { object: Some(object.clone()), recorded: true, adopted: false }))
             }
             several => {
                 let ids: Vec<&str> = several.iter().filter_map(|item| self.ops.id(item)).collect();

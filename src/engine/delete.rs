@@ -84,6 +84,14 @@ impl Pass<'_> {
         let place = recipe.place().map_err(|e| blocked(format!("status.remote is damaged: {e}")))?;
         self.wait_for_children(&place.path).await?;
         let known = self.connection_of(&recipe.connection, &recipe.account)?;
+        let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
+        if let Some(until) = unsettled.filter(|until| *until > Instant::now())
+            && self.ops.identity_of(&self.object) == Identity::Derived
+        {
+            // It was being made again under its id.
+            let message = "an earlier create may still take effect; deleting its result after the wait";
+            return Err(Stop::wait_until(Reason::Deleting, message, until));
+        }
         if self.ops.identity() == Identity::Mark {
             // Another owner's mark overrides the record (law 2).
             match self.read(known.link.clone().as_ref(), &place).await.map_err(hint)? {

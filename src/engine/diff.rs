@@ -191,7 +191,7 @@ fn collect(
 }
 
 /// Takes the values of secrets out.
-fn hide(value: &mut Value, secrets: &[&str]) {
+pub(super) fn hide(value: &mut Value, secrets: &[&str]) {
     match value {
         Value::Object(members) => {
             for (key, member) in members {

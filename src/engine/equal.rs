@@ -1,5 +1,5 @@
 //! When two values of an API say the same. Pure.
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
 use data_encoding::BASE64;
 use serde_json::Value;
 
@@ -48,7 +48,8 @@ pub fn canonical(how: Option<How>, value: &Value, absent_is_zero: bool) -> Value
             Err(_) => value.clone(),
         },
         (Some(How::Time), Value::String(text)) => match DateTime::parse_from_rfc3339(text) {
-            Ok(time) => time.to_utc().to_rfc3339().into(),
+            // APIs keep microseconds at most.
+            Ok(time) => time.to_utc().to_rfc3339_opts(SecondsFormat::Micros, true).into(),
             Err(_) => value.clone(),
         },
         (Some(How::Bytes), Value::Array(items)) => {
@@ -91,6 +92,7 @@ mod tests {
     #[test]
     fn times_are_compared_as_instants() {
         assert!(same(How::Time, "2026-11-22T10:00:00Z", "2026-11-22T11:00:00.000000+01:00"));
+        assert!(same(How::Time, "2026-11-22T10:00:00.123456789Z", "2026-11-22T10:00:00.123456Z"));
         assert!(!same(How::Time, "2026-11-22T10:00:00Z", "2026-11-22T10:00:01Z"));
     }
 

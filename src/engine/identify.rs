@@ -33,6 +33,7 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`] where it cannot be known, or is not to be had.
     pub async fn identify(&mut self, resolved: &Resolved) -> Result<Identified, Stop> {
+        self.settle_update(resolved)?;
         if let Some(found) = self.by_record(resolved).await? {
             return Ok(found);
         }
@@ -67,7 +68,6 @@ impl Pass<'_> {
             );
             return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
         }
-        self.settle_update(resolved)?;
         let place = self.recorded_place()?;
         let moved = place.listing != resolved.listing;
         match self.read(resolved.link().clone().as_ref(), &place).await? {

@@ -1,13 +1,15 @@
 //! What a pass decides on what it found, and what it reads for the status besides.
 use http::Method;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{
+    diff::{Difference, diff, hide},
+    mark::hex,
     pass::{Done, Pass},
     plan::{Facts, Plan, plan},
-    reason::Reason,
     resolve::Resolved,
-    status::conditions,
+    spec::annotations,
 };
 use crate::remote::Call;
 
@@ -15,18 +17,31 @@ impl Pass<'_> {
     /// What to do about the object as it was read, or about none.
     #[must_use]
     pub fn decide(&self, resolved: &Resolved, object: Option<&Value>, fresh: bool, recorded: bool) -> Plan {
-        let synced = self.status.condition(conditions::SYNCED);
-        let facts = Facts {
+        let kept = object.is_some_and(|object| {
+            let differences = diff(&resolved.desired, object);
+            self.status.kept.is_some() && self.status.kept == Some(kept(resolved, &differences))
+        });
+        // A look that the user asks for may try again what can be tried again.
+        let asked =
+            self.object.annotation(annotations::RECONCILE_AT) != self.status.last_handled_reconcile_at.as_deref();
+        plan(Facts {
             writes: resolved.writes,
             drift: resolved.common.lifecycle.drift,
             fresh,
             recorded,
-            kept: !self.ops.is_repeatable() && synced.is_some_and(|c| c.reason == Reason::Updating.as_str()),
-            left: &self.status.drift,
+            kept: kept && !(asked && self.ops.is_repeatable()),
             desired: &resolved.desired,
             object,
-        };
-        plan(facts)
+        })
+    }
+
+    /// Remembers what the API makes of what it is sent, where that is something else.
+    pub fn note_kept(&mut self, resolved: &Resolved, done: &Done) {
+        if done.differences.is_empty() {
+            self.status.kept = None;
+        } else if done.created || done.updated {
+            self.status.kept = Some(kept(resolved, &done.differences));
+        }
     }
 
     /// Reads what the status shows besides, where it may have changed with the object. It is a courtesy: no failure of it is one.
@@ -42,4 +57,13 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// A digest of what should be there and of where the API has something else.
+fn kept(resolved: &Resolved, differences: &[Difference]) -> String {
+    let mut body = Value::Object(resolved.desired.body.clone());
+    hide(&mut body, resolved.desired.secrets);
+    let items: Vec<_> = differences.iter().map(Difference::item).collect();
+    let evidence = serde_json::to_vec(&(body, &resolved.digests, items)).unwrap_or_default();
+    hex(&Sha256::digest(evidence))[..32].to_owned()
 }

@@ -36,6 +36,9 @@ pub enum KubeError {
     /// Someone else wrote in between.
     #[error("the object has changed meanwhile")]
     Conflict,
+    /// The API server does not take what is written.
+    #[error("Kubernetes refuses: {0}")]
+    Invalid(String),
     /// RBAC refuses.
     #[error("Kubernetes refuses: {0}")]
     Forbidden(String),
@@ -52,6 +55,7 @@ impl From<kube::Error> for KubeError {
                 409 => Self::Conflict,
                 // So the API server answers a patch that is meant for another UID.
                 422 if status.message.contains("metadata.uid") => Self::Gone,
+                422 => Self::Invalid(status.message),
                 403 => Self::Forbidden(status.message),
                 _ => Self::Other(status.message),
             },
@@ -172,7 +176,9 @@ impl Kubernetes {
         let bytes = secret.data.and_then(|mut data| data.remove(key));
         // A token pasted by `echo` ends in a newline, which no header may hold.
         let text = bytes.and_then(|b| String::from_utf8(b.0).ok());
-        Ok(text.map(|text| (SecretString::from(text.trim().to_owned()), version)))
+        // A placeholder that is still empty is not there yet.
+        let text = text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty());
+        Ok(text.map(|text| (SecretString::from(text), version)))
     }
 
     /// A key of a `ConfigMap`.

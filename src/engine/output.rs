@@ -13,13 +13,14 @@ use super::{
     desired::{Generated, Output},
     key::Key,
     kubernetes::KubeError,
-    own::secret_text,
+    own::{DIGEST_KEY, secret_text},
     pass::Pass,
     raw::Raw,
     reason::Reason,
     resolve::Resolved,
     secrets::Stored,
     spec::annotations::{DIGEST, KEYS, OWNER, OWNER_UID, ROTATE, ROTATED},
+    status::Status,
     stop::Stop,
 };
 
@@ -93,7 +94,7 @@ impl Engine {
         }
         handout.stored = Some(Arc::new(stored));
         if let Some(current) = handout.current() {
-            let digest = self.digest(&SecretString::from(current)).await?;
+            let digest = self.digest(&SecretString::from(current)).await.map_err(|e| denied(DIGEST_KEY, e))?;
             handout.intact = handout.annotation(DIGEST) == Some(&digest);
         }
         let wanted = handout.pending().or_else(|| handout.current().filter(|_| handout.intact));
@@ -159,6 +160,8 @@ impl Pass<'_> {
         let next = secret_text(self.engine.entropy.as_ref(), RANDOM_BYTES);
         self.write_output(resolved, present.as_deref(), Some(next.expose_secret()), Some(wish)).await?;
         resolved.desired.body.insert(field.to_owned(), next.expose_secret().into());
+        // Nobody has sent this one yet.
+        resolved.desired.acknowledged.remove(field);
         Ok(true)
     }
 
@@ -170,7 +173,6 @@ impl Pass<'_> {
         if !resolved.writes {
             return Ok(());
         }
-        let before = self.status.output.clone();
         let connection = resolved.connection_name();
         if let Some(handout) = &mut resolved.handout {
             // Which object it is may have turned out in this pass.
@@ -186,25 +188,18 @@ impl Pass<'_> {
             self.write_output(resolved, Some(&secret), None, None).await?;
             self.status.last_handled_rotate.clone_from(&self.wish);
         }
-        match before {
-            Some(old) if self.status.output.as_ref() != Some(&old) || resolved.handout.is_none() => {
-                self.remove_secret(&old).await?;
-                if resolved.handout.is_none() {
-                    self.status.output = None;
-                }
-                Ok(())
-            }
-            _ => Ok(()),
+        let name = resolved.handout.as_ref().map(|handout| handout.secret.clone());
+        if let Some(old) = self.status.output.clone().filter(|old| name.as_ref() != Some(old)) {
+            self.remove_secret(&old).await?;
         }
+        self.status.output = name;
+        Ok(())
     }
 
     /// Whether nothing is left to be done about the output Secret.
     #[must_use]
     pub fn is_handed_out(&self, resolved: &Resolved) -> bool {
-        let Some(handout) = &resolved.handout else { return !resolved.writes || self.status.output.is_none() };
-        handout.is_complete()
-            && self.status.output.as_ref() == Some(&handout.secret)
-            && self.wish == self.status.last_handled_rotate
+        is_handed_out(resolved, &self.status, self.wish.as_deref())
     }
 
     /// The object is gone: its credentials go, too.
@@ -222,12 +217,22 @@ impl Pass<'_> {
     }
 
     async fn remove_secret(&self, name: &str) -> Result<(), Stop> {
-        let Some(stored) = self.engine.kube.read_secret(&self.key.namespace, name).await? else { return Ok(()) };
-        if !self.engine.owns_secret(self.key, self.object.uid(), &stored) {
-            return Ok(());
+        let kube = &self.engine.kube;
+        let removed = match kube.read_secret(&self.key.namespace, name).await {
+            Ok(Some(stored)) if self.engine.owns_secret(self.key, self.object.uid(), &stored) => {
+                kube.delete_secret(&self.key.namespace, name, &stored.uid, &stored.resource_version).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match removed {
+            // Neither a deletion nor a rename waits for a right that somebody took away.
+            Err(KubeError::Forbidden(why)) => {
+                tracing::warn!(resource = %self.key, secret = name, why, "the Secret stays: delete it by hand");
+                Ok(())
+            }
+            removed => Ok(removed?),
         }
-        let deleted = self.engine.kube.delete_secret(&self.key.namespace, name, &stored.uid, &stored.resource_version);
-        Ok(deleted.await?)
     }
 
     /// Writes the output Secret, if it is not so already.
@@ -251,7 +256,8 @@ impl Pass<'_> {
             (KEYS.to_owned(), texts.keys().copied().collect::<Vec<_>>().join(",")),
         ]);
         if let Some(secret) = secret {
-            let digest = self.engine.digest(&SecretString::from(secret.to_owned())).await?;
+            let digest =
+                self.engine.digest(&SecretString::from(secret.to_owned())).await.map_err(|e| denied(DIGEST_KEY, e))?;
             annotations.insert(DIGEST.to_owned(), digest.clone());
             resolved.digests.insert(generated.field.to_owned(), digest);
         }
@@ -279,8 +285,30 @@ impl Pass<'_> {
             handout.stored = Some(Arc::new(written.map_err(|e| denied(name, e))?));
         }
         handout.intact = secret.is_some();
-        self.status.output = Some(name.clone());
+        // The one of before is not forgotten until it is gone.
+        self.status.output.get_or_insert_with(|| name.clone());
         Ok(())
+    }
+}
+
+/// Whether nothing is left to be done about the output Secret. `wish`: the new secret that the user asks for.
+#[must_use]
+pub fn is_handed_out(resolved: &Resolved, status: &Status, wish: Option<&str>) -> bool {
+    let Some(handout) = &resolved.handout else { return !resolved.writes || status.output.is_none() };
+    handout.is_complete()
+        && status.output.as_ref() == Some(&handout.secret)
+        && wish == status.last_handled_rotate.as_deref()
+}
+
+/// An object that has just been taken over keeps its secret, whatever an earlier try left in the Secret: programs run on it.
+pub fn leave_secret(resolved: &mut Resolved, object: Option<&Value>) {
+    let Some(handout) = &mut resolved.handout else { return };
+    let field = handout.output.generated.field;
+    let theirs = object.and_then(|object| object[field].as_str()).unwrap_or_default();
+    if !theirs.is_empty() && resolved.desired.body.get(field).is_some_and(|ours| ours != theirs) {
+        handout.intact = false;
+        resolved.desired.body.remove(field);
+        resolved.digests.remove(field);
     }
 }
 
@@ -294,13 +322,13 @@ fn present(resolved: &Resolved, object: &Value) -> Option<String> {
 }
 
 /// A Secret that cannot be read or written.
-fn denied(name: &str, error: KubeError) -> Stop {
+pub(super) fn denied(name: &str, error: KubeError) -> Stop {
     match error {
         // Nothing can be made in a namespace that is going; its resources go, too.
         KubeError::Forbidden(why) if why.contains("being terminated") => {
             Stop::wait(Reason::Deleting, "the namespace is being deleted")
         }
-        KubeError::Forbidden(why) => {
+        KubeError::Forbidden(why) | KubeError::Invalid(why) => {
             Stop::refused(Reason::SecretAccessDenied, format!("Secret {name} cannot be read or written: {why}"))
         }
         error => Stop::Kube(error),

@@ -62,6 +62,46 @@ fn lay(desired: &Desired, rule: &str, want: &Value, read: &Value) -> Value {
     }
 }
 
+/// What is desired, as far as it is secrets: everything else as it was read.
+#[must_use]
+pub fn secrets_over(desired: &Desired, read: &Value) -> Desired {
+    let fields = desired.body.iter().filter(|(key, want)| holds_secrets(desired, key, want));
+    let body = fields.map(|(key, want)| (key.clone(), put(desired, key, key, want, &read[key.as_str()])));
+    Desired { body: body.collect(), initial: Map::new(), ..desired.clone() }
+}
+
+fn holds_secrets(desired: &Desired, key: &str, want: &Value) -> bool {
+    match want {
+        Value::Object(members) => members.iter().any(|(key, want)| holds_secrets(desired, key, want)),
+        Value::Array(items) => items.iter().any(|item| holds_secrets(desired, key, item)),
+        _ => desired.secrets.contains(&key),
+    }
+}
+
+fn put(desired: &Desired, key: &str, rule: &str, want: &Value, read: &Value) -> Value {
+    match (want, read) {
+        (Value::Object(want), Value::Object(read)) => {
+            let mut all = read.clone();
+            for (key, want) in want.iter().filter(|(key, want)| holds_secrets(desired, key, want)) {
+                let value =
+                    put(desired, key, &format!("{rule}.{key}"), want, &read.get(key).cloned().unwrap_or_default());
+                all.insert(key.clone(), value);
+            }
+            Value::Object(all)
+        }
+        (Value::Array(wants), Value::Array(reads)) => {
+            let Some(How::Keyed(by)) = desired.rule(rule) else { return read.clone() };
+            let entry = |read: &Value| {
+                let want = wants.iter().find(|want| want[by] == read[by]);
+                want.map_or_else(|| read.clone(), |want| put(desired, key, rule, want, read))
+            };
+            Value::Array(reads.iter().map(entry).collect())
+        }
+        (want, _) if desired.secrets.contains(&key) && want.is_string() => want.clone(),
+        (_, read) => read.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -116,6 +156,18 @@ mod tests {
         let want = wants(json!({"name": "n", "description": null, "is_public": true}));
         let found = json!({"name": "n", "description": "old", "is_public": true});
         assert_eq!(Value::Object(patch(&want.body, &diff(&want, &found), &[])), json!({"description": null}));
+    }
+
+    #[test]
+    fn of_what_is_desired_only_the_secrets_are_laid_over_what_was_read() {
+        let method = |name: &str, secret: &str| json!({"id": "a", "name": name, "oidc": {"client_secret": secret}});
+        let want = Desired {
+            secrets: &["client_secret"],
+            ..server(json!({"name": "ours", "client_secret": "new", "auth": {"methods": [method("ours", "new")]}}))
+        };
+        let read = json!({"name": "theirs", "client_secret": "old", "auth": {"methods": [{"id": "b"}, method("theirs", "old")]}});
+        let sent = json!({"client_secret": "new", "auth": {"methods": [{"id": "b"}, method("theirs", "new")]}});
+        assert_eq!(Value::Object(secrets_over(&want, &read).body), sent);
     }
 
     #[test]

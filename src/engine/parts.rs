@@ -37,10 +37,7 @@ impl Pass<'_> {
     pub async fn do_parts(&mut self, resolved: &Resolved, done: &mut Done) -> Result<(), Stop> {
         let path = self.recorded_path()?;
         let corrects = resolved.writes
-            && (resolved.common.lifecycle.drift == Drift::Correct
-                || done.created
-                || done.adopted
-                || !self.is_accepted());
+            && (resolved.common.lifecycle.drift == Drift::Correct || done.created || done.adopted || self.is_changed());
         for part in self.engine.parts(self.ops, self.key, &self.object, &path, &resolved.connection_name())? {
             match part {
                 Part::Entries(entries) => self.do_entries(resolved, &entries, corrects, done).await?,

@@ -9,10 +9,13 @@ use tokio::time::Instant;
 use super::{
     core::Engine,
     create::Made,
+    desired::Desired,
     diff::{Difference, diff},
     key::Key,
     kind::Ops,
     kubernetes::{KubeError, Precondition},
+    output::leave_secret,
+    overlay::secrets_over,
     plan::Plan,
     queue::{Cause, Lane},
     raw::Raw,
@@ -141,12 +144,15 @@ impl<'e> Pass<'e> {
         let before = (self.status.id.clone(), self.status.remote.clone(), self.status.creating.clone());
         let identified = self.identify(&resolved).await?;
         self.remove_duplicates(&resolved).await?;
+        if identified.adopted {
+            leave_secret(&mut resolved, identified.object.as_ref());
+        }
         let rotates = self.rotate(&mut resolved, identified.object.as_ref()).await?;
-        let mut done = Done { adopted: identified.adopted, ..Done::default() };
-        let mut object = identified.object;
         // Another value in a Secret is the user's change, not a stranger's; and where digests are lost, nobody knows whose it is.
         let resends = resolved.digests.iter().any(|(path, digest)| self.status.digests.get(path) != Some(digest));
-        let mut fresh = identified.adopted || rotates || resends || !self.is_accepted();
+        let mut done = Done { adopted: identified.adopted, ..Done::default() };
+        let mut object = identified.object;
+        let mut fresh = identified.adopted || self.is_changed();
         if object.is_none() && self.decide(&resolved, None, fresh, identified.recorded) == Plan::Create {
             self.choose_secret(&mut resolved).await?;
             match self.create(&resolved).await? {
@@ -162,13 +168,21 @@ impl<'e> Pass<'e> {
             }
         }
         let Some(mut object) = object else { return Err(self.missing(&resolved, identified.recorded)) };
-        let plan = if done.created { Plan::Nothing } else { self.decide(&resolved, Some(&object), fresh, true) };
+        let sends = rotates || resends;
+        // Where drift is only reported, another secret is all that is sent.
+        let leaves_drift = resolved.common.lifecycle.drift == Drift::Report && !fresh;
+        let whole = (sends && leaves_drift).then(|| {
+            let secrets = secrets_over(&resolved.desired, &object);
+            std::mem::replace(&mut resolved.desired, secrets)
+        });
+        let plan =
+            if done.created { Plan::Nothing } else { self.decide(&resolved, Some(&object), fresh || sends, true) };
         done.kept = plan == Plan::Keep;
         if let Plan::Update(differences) = plan {
             self.hold().await?;
             done.updated = true;
             let updated = self.update(&resolved, &object, &differences).await;
-            if !fresh {
+            if !(fresh || sends) {
                 done.corrected = differences;
             }
             if updated.is_err() && identified.adopted {
@@ -178,6 +192,10 @@ impl<'e> Pass<'e> {
             object = updated?;
             resolved.desired.acknowledged = resolved.digests.keys().cloned().collect();
         }
+        if let Some(whole) = whole {
+            let acknowledged = std::mem::take(&mut resolved.desired.acknowledged);
+            resolved.desired = Desired { acknowledged, ..whole };
+        }
         if resolved.writes {
             self.hold().await?;
             self.status.label_keys.clone_from(&resolved.label_keys);
@@ -185,6 +203,7 @@ impl<'e> Pass<'e> {
             self.let_go().await?;
         }
         done.differences = diff(&resolved.desired, &object);
+        self.note_kept(&resolved, &done);
         self.hand_out(&mut resolved, &object).await?;
         if resolved.writes {
             self.status.digests.clone_from(&resolved.digests);
@@ -194,6 +213,12 @@ impl<'e> Pass<'e> {
         self.do_parts(&resolved, &mut done).await?;
         done.ask_again = self.ask_progress(&resolved).await?;
         Ok(done)
+    }
+
+    /// Whether the user changed the spec since the API accepted it.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.status.accepted_generation != Some(self.generation)
     }
 
     /// Whether the API accepted this generation of the spec.
@@ -328,14 +353,6 @@ impl<'e> Pass<'e> {
     /// [`ApiError`].
     pub async fn send(&mut self, link: &Link, call: Call<'_>) -> Result<Option<Value>, ApiError> {
         let writes = call.method != Method::GET;
-        if writes && !self.engine.lease.covers(link.deadline()) {
-            // Another replica may lead before the answer comes.
-            let until = Some(Instant::now() + std::time::Duration::from_millis(500));
-            return Err(ApiError::Closed {
-                until,
-                why: "the lease of this replica ends; another one goes on".to_owned(),
-            });
-        }
         self.requests += 1;
         let result = link.send(call).await;
         if writes && result.as_ref().is_err_and(|e| !matches!(e, ApiError::Closed { .. })) {

@@ -5,7 +5,6 @@ use super::{
     desired::Desired,
     diff::{Difference, diff},
     spec::Drift,
-    status::DriftItem,
 };
 
 /// What a decision rests on.
@@ -20,10 +19,8 @@ pub struct Facts<'a> {
     pub fresh: bool,
     /// Whether the object was there before.
     pub recorded: bool,
-    /// Whether the API keeps these very values after a write of ours that is not to be repeated.
+    /// Whether the API was sent this very spec, and made of it what it has now.
     pub kept: bool,
-    /// What the status says was left different.
-    pub left: &'a [DriftItem],
     /// What should be there.
     pub desired: &'a Desired,
     /// What is there; none: certainly nothing.
@@ -60,7 +57,7 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         Plan::Nothing
     } else if leave {
         Plan::Report(differences)
-    } else if facts.kept && !facts.fresh && differences.iter().map(Difference::item).eq(facts.left.iter().cloned()) {
+    } else if facts.kept {
         Plan::Keep
     } else {
         Plan::Update(differences)
@@ -75,7 +72,7 @@ mod tests {
 
     fn decide(writes: bool, drift: Drift, fresh: bool, recorded: bool, object: Option<&Value>) -> Plan {
         let desired = Desired::new().set("name", "a");
-        plan(Facts { writes, drift, fresh, recorded, kept: false, left: &[], desired: &desired, object })
+        plan(Facts { writes, drift, fresh, recorded, kept: false, desired: &desired, object })
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Pass<'_> {
         let path = self.recorded_path()?.then(progress.action);
         let link = resolved.link().clone();
         self.requests += 1;
-        // The object was accepted whatever comes of this question, so its failure is no failed write.
+        // The object was accepted whatever comes of this question, so its failure is no failed write: past `Pass::send`.
         let verdict = match link.send(Call::new(Method::POST, &path)).await {
             Ok(answer) => (progress.judge)(&answer.unwrap_or_default()),
             Err(ApiError::Refused(refusal)) => Err(refusal.words()),

@@ -80,6 +80,7 @@ impl Pass<'_> {
             return ("in order", None);
         }
         self.answer(true);
+        self.status.accepted_generation = Some(self.generation);
         self.condition(
             conditions::READY,
             Some(&State::new(true, Reason::Available, "The object exists at the API and accepts the spec.")),
@@ -172,9 +173,15 @@ impl Pass<'_> {
     }
 
     fn report_kube(self, error: &KubeError) -> Outcome {
-        let wait = match error {
-            KubeError::Conflict => Duration::from_millis(100),
-            _ => Duration::from_secs(1).min(self.engine.settings.backoff),
+        let wait = if matches!(error, KubeError::Conflict) {
+            Duration::from_millis(100)
+        } else {
+            let failures = self.engine.remember(self.object.uid(), |memory| {
+                memory.kube_failures += 1;
+                memory.kube_failures
+            });
+            let first = Duration::from_secs(1).min(self.engine.settings.backoff);
+            first.saturating_mul(2_u32.saturating_pow(failures - 1)).min(self.engine.settings.backoff_max)
         };
         tracing::debug!(resource = %self.key, %error, "the API server did not take a write");
         let later = (Instant::now() + self.engine.jitter(wait), Lane::Retry);
@@ -229,7 +236,9 @@ impl Pass<'_> {
             let note = self.note.take().unwrap_or(note);
             self.event(warning, reason, &note).await;
         }
-        if before.id != self.status.id || before.is_true(conditions::READY) != self.status.is_true(conditions::READY) {
+        // What was made again may be what others miss, and what a resource shows stands in others' Secrets.
+        let is_news = self.made || before.id != self.status.id || before.extra != self.status.extra;
+        if is_news || before.is_true(conditions::READY) != self.status.is_true(conditions::READY) {
             self.engine.wake_dependents(&Target::Resource(self.key.clone()));
         }
         self.outcome(word, later)

@@ -14,7 +14,8 @@ use super::{
     kubernetes::KubeError,
     links::Known,
     mark,
-    output::Handout,
+    output::{Handout, denied},
+    own::DIGEST_KEY,
     part::Part,
     raw::Raw,
     reason::Reason,
@@ -101,10 +102,28 @@ impl Engine {
     /// # Errors
     /// [`Stop`] for a reference, a Secret or a connection that is not there, and for a spec that does not decode.
     pub async fn resolve(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Result<Resolved, Stop> {
+        self.resolve_for(ops, key, object, true).await
+    }
+
+    /// The same for a sweep, which comes by and is not what the resource depends on.
+    ///
+    /// # Errors
+    /// As [`Engine::resolve`].
+    pub async fn resolve_in_passing(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Result<Resolved, Stop> {
+        self.resolve_for(ops, key, object, false).await
+    }
+
+    async fn resolve_for(
+        &self,
+        ops: &'static dyn Ops,
+        key: &Key,
+        object: &Raw,
+        with_edges: bool,
+    ) -> Result<Resolved, Stop> {
         let mut secrets = Secrets::new();
         loop {
             let (result, found) = self.compute(ops, key, object, &secrets);
-            if self.edges.set(key, found.edges) {
+            if with_edges && self.edges.set(key, found.edges) {
                 // What changed before the edges were there woke nobody: look again, now that a change would.
                 continue;
             }
@@ -125,7 +144,7 @@ impl Engine {
     /// Finds the secrets that the API was sent already, for those that it does not show.
     async fn acknowledge(&self, resolved: &mut Resolved, status: &Status) -> Result<(), Stop> {
         for (path, secret) in secrets(&resolved.desired) {
-            let digest = self.digest(&secret).await?;
+            let digest = self.digest(&secret).await.map_err(|e| denied(DIGEST_KEY, e))?;
             if status.digests.get(&path) == Some(&digest) {
                 resolved.desired.acknowledged.insert(path.clone());
             }

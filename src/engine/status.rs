@@ -58,6 +58,12 @@ pub struct Status<E = Map<String, Value>> {
     /// An update whose result is not known yet, where sending it twice would do more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updating: Option<Updating>,
+    /// The generation of the spec that the API accepted last: what differs since is the user's change, not a stranger's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_generation: Option<i64>,
+    /// A digest of what was sent and of what the API made of it, where it keeps other values: sending the same again would not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
     /// Keyed digests of the secrets that the API was sent, by field: it may not show them, and another value in a Secret is to be noticed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub digests: BTreeMap<String, String>,
@@ -128,6 +134,9 @@ pub struct Intent {
     pub fields: Vec<String>,
     /// A digest of their values.
     pub digest: String,
+    /// The field that holds a secret of our choice, and a keyed digest of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<(String, String)>,
 }
 
 /// An update that was about to be sent when this was written.

@@ -18,10 +18,11 @@ use super::{
     kind::{Identity, Ops, Wait},
     links::Known,
     mark,
+    output::is_handed_out,
     queue::{Cause, Lane},
     raw::Raw,
     report::is_news,
-    spec::Drift,
+    spec::{Drift, annotations},
     status::Status,
     stop::Stop,
 };
@@ -116,10 +117,11 @@ fn collections(engine: &Engine, connection: &Key) -> BTreeMap<Path, Vec<Owned>> 
 async fn is_to_be_looked_at(engine: &Engine, owned: &Owned, item: Option<&Value>) -> bool {
     let Some(item) = item else { return true };
     // What still waits for something has its own time to look again.
-    let Ok(resolved) = engine.resolve(owned.ops, &owned.key, &owned.object).await else { return false };
+    let Ok(resolved) = engine.resolve_in_passing(owned.ops, &owned.key, &owned.object).await else { return false };
     let parts = engine.parts(owned.ops, &owned.key, &owned.object, &owned.place.path, &resolved.connection_name());
     let has_parts = parts.is_ok_and(|parts| !parts.is_empty());
     let differences = diff(&resolved.desired, item);
     let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
-    has_parts || is_news(&owned.status, &differences, leaves)
+    let handed_out = is_handed_out(&resolved, &owned.status, owned.object.annotation(annotations::ROTATE));
+    has_parts || !handed_out || is_news(&owned.status, &differences, leaves)
 }

@@ -147,18 +147,32 @@ where
         None => Api::<PartialObjectMeta<K>>::all(client),
     };
     let mut versions: HashMap<(String, String), String> = HashMap::new();
+    // What a list that is under way has not shown yet.
+    let mut unlisted: BTreeSet<(String, String)> = BTreeSet::new();
     let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
     while let Some(event) = events.next().await {
         let (object, gone) = match event {
             Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => (object, false),
             Ok(watcher::Event::Delete(object)) => (object, true),
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => continue,
+            Ok(watcher::Event::Init) => {
+                unlisted = versions.keys().cloned().collect();
+                continue;
+            }
+            Ok(watcher::Event::InitDone) => {
+                // No other event tells of what went while the watch was broken.
+                for id in std::mem::take(&mut unlisted) {
+                    versions.remove(&id);
+                    engine.wake_dependents(&target(id.0, id.1));
+                }
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(kind = %K::kind(&()), %error, "a watch failed and is tried again");
                 continue;
             }
         };
         let id = (object.namespace().unwrap_or_default(), object.name_any());
+        unlisted.remove(&id);
         let version = object.resource_version().unwrap_or_default();
         let changed = if gone {
             versions.remove(&id).is_some()

@@ -83,6 +83,8 @@ pub struct LinkSettings {
     pub metrics: Arc<Metrics>,
     /// Told when the gate shuts, so that someone probes.
     pub on_shut: Box<dyn Fn() + Send + Sync>,
+    /// Whether writes may be sent that take at most this long: another replica may lead before they are answered.
+    pub may_write: Box<dyn Fn(Duration) -> bool + Send + Sync>,
 }
 
 /// One connection to one API. Has no `Debug`: it holds the credential.
@@ -210,6 +212,13 @@ impl Link {
     }
 
     async fn attempt(&self, call: &Call<'_>, token: &SecretString) -> Result<Option<Value>, ApiError> {
+        if call.method != Method::GET && !(self.settings.may_write)(self.settings.deadline) {
+            let until = Some(Instant::now() + Duration::from_millis(500));
+            return Err(ApiError::Closed {
+                until,
+                why: "the lease of this replica ends; another one goes on".to_owned(),
+            });
+        }
         let operation = operation(&call.method, call.path);
         let request = self.request(call, token)?;
         let started = Instant::now();

@@ -68,6 +68,7 @@ impl Credential {
 struct Current {
     token: SecretString,
     renew_at: Instant,
+    ends_at: Instant,
 }
 
 #[derive(Default)]
@@ -166,12 +167,19 @@ impl Tokens {
         }
         match fetch(Wire(exchange.clone()), id.clone(), secret.clone(), url.clone(), *auth).await {
             Ok((token, life)) => {
-                let renew_at = Instant::now() + life.mul_f64(RENEW_AFTER);
+                let now = Instant::now();
                 state.last_failure = None;
-                state.current = Some(Current { token: token.clone(), renew_at });
+                let (renew_at, ends_at) = (now + life.mul_f64(RENEW_AFTER), now + life);
+                state.current = Some(Current { token: token.clone(), renew_at, ends_at });
                 Ok(token)
             }
             Err(error) => {
+                let now = Instant::now();
+                if let Some(current) = state.current.as_mut().filter(|current| now < current.ends_at) {
+                    // It was to be renewed early, and is good for a while yet.
+                    current.renew_at = now + (current.ends_at - now) / 4;
+                    return Ok(current.token.clone());
+                }
                 state.failures += 1;
                 state.last_failure = Some(error.clone());
                 self.failures.store(state.failures, SeqCst);
