@@ -197,7 +197,7 @@ fn outcome(state: &mut State, switches: &Switches, asked: &Asked, permitted: Per
     let query = pairs(asked.uri.query().unwrap_or_default().as_bytes());
     let listing = Listing::parse(operation, &query)?;
     let body = body(operation, switches, asked)?;
-    validate::request(operation, &body)?;
+    call::check(operation, switches, &body)?;
     let authorization = asked.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let call = Call {
         account: &account,

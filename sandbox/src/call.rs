@@ -26,6 +26,14 @@ pub(crate) fn behaviour(operation: &Operation) -> Option<Behaviour> {
     }
 }
 
+/// Is a body what its operation takes? A switch may choose the shape that another version of the API has.
+pub(crate) fn check(operation: &Operation, switches: &Switches, body: &Value) -> Result<(), Problem> {
+    match konnect::other_shape(&operation.id, switches) {
+        Some(schema) => validate::fits(schema, body),
+        None => validate::request(operation, body),
+    }
+}
+
 /// One call of an operation: authenticated, its path, query and body checked against the contract.
 pub(crate) struct Call<'a> {
     /// The organization of Konnect, or the tenant of ACP.
@@ -85,7 +93,7 @@ pub(crate) fn plant(
 ) -> Outcome {
     let missing = || Problem::new(501, format!("{operation} is not implemented"));
     let operation = contract().operation(operation).ok_or_else(missing)?;
-    validate::request(operation, &body)?;
+    check(operation, switches, &body)?;
     let behaviour = behaviour(operation).ok_or_else(missing)?;
     let (authorization, origin) = (None, contract().acp_origin.as_str());
     let call = Call { account, path, query: &[], listing: Listing::default(), body, switches, authorization, origin };

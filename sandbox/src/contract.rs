@@ -4,6 +4,7 @@
 //! Nothing here knows an operation by name, but the token endpoint, which ACP's contract describes apart.
 
 mod acp;
+mod unlisted;
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
@@ -26,6 +27,8 @@ pub(crate) struct Contract {
     pub(crate) operations: Vec<Operation>,
     /// ACP's token endpoint, which is none of the counted operations.
     token: Operation,
+    /// Those of Konnect that its documents leave out, which are none of them either.
+    unlisted: Vec<Operation>,
     /// Where ACP is reached by those who do not say where.
     pub(crate) acp_origin: String,
 }
@@ -156,7 +159,12 @@ impl Contract {
             .expect("the contract is part of the crate and parsed by its tests");
         let acp = acp::load();
         let konnect = document.operations.into_iter().map(Operation::new);
-        Self { operations: konnect.chain(acp.operations).collect(), token: acp.token, acp_origin: acp.origin }
+        Self {
+            operations: konnect.chain(acp.operations).collect(),
+            token: acp.token,
+            unlisted: unlisted::load(),
+            acp_origin: acp.origin,
+        }
     }
 
     /// The operation with this id.
@@ -171,6 +179,7 @@ impl Contract {
         self.operations
             .iter()
             .chain([&self.token])
+            .chain(&self.unlisted)
             .filter(|operation| operation.method == *method)
             .filter_map(|operation| operation.fit(&segments))
             .min_by_key(|route| route.path.len())
@@ -311,6 +320,14 @@ mod tests {
         let route = contract().route(&Method::POST, "/acme/admin/oauth2/token").expect("known");
         assert_eq!((route.operation.id.as_str(), route.path["aid"].as_str()), ("token", "admin"));
         assert!(contract().operation("token").is_none());
+    }
+
+    #[test]
+    fn what_the_documents_leave_out_is_known_and_not_counted() {
+        let path = "/v3/portals/00000000-0000-4000-8000-000000000000/custom-domain";
+        let route = contract().route(&Method::DELETE, path).expect("known");
+        assert_eq!((route.operation.id.as_str(), route.operation.success), ("delete-portal-custom-domain", 204));
+        assert!(contract().operation("delete-portal-custom-domain").is_none());
     }
 
     #[test]

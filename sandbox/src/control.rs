@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::exchange::Exchange;
 use crate::faults::Fault;
-use crate::options::{AcpPlant, Plant};
+use crate::plants::{AcpPlant, Plant};
 use crate::problem::Problem;
 use crate::sandbox::Sandbox;
 
@@ -35,9 +35,13 @@ pub(crate) fn router() -> Router<Sandbox> {
         .route("/tokens/{token}", delete(revoke))
         .route("/organizations/{organization}/portals", post(portal))
         .route("/organizations/{organization}/api-products", post(api_product))
+        .route("/organizations/{organization}/api-products/{product}/versions", post(api_product_version))
+        .route("/organizations/{organization}/auth-strategies", post(auth_strategy))
         .route("/organizations/{organization}/portals/{portal}/teams", post(team))
         .route("/organizations/{organization}/portals/{portal}/developers", post(developer))
         .route("/organizations/{organization}/portals/{portal}/identity-providers", post(identity_provider))
+        .route("/organizations/{organization}/portals/{portal}/product-versions", post(portal_product_version))
+        .route("/organizations/{organization}/portals/{portal}/custom-domain", post(custom_domain))
 }
 
 async fn state(State(sandbox): State<Sandbox>) -> Json<Value> {
@@ -184,6 +188,32 @@ async fn api_product(State(sandbox): State<Sandbox>, Path(organization): Path<St
     plant(&sandbox, &organization, product)
 }
 
+async fn api_product_version(
+    State(sandbox): State<Sandbox>,
+    Path((organization, product)): Path<(String, String)>,
+    body: Bytes,
+) -> Planted {
+    let NewApiProduct { id, name } = read(&body)?;
+    plant(&sandbox, &organization, Plant::ApiProductVersion { id, product, name })
+}
+
+#[derive(Deserialize)]
+struct NewAuthStrategy {
+    id: Option<String>,
+    name: String,
+    #[serde(default = "key_auth")]
+    credential_type: String,
+}
+
+fn key_auth() -> String {
+    "key_auth".to_owned()
+}
+
+async fn auth_strategy(State(sandbox): State<Sandbox>, Path(organization): Path<String>, body: Bytes) -> Planted {
+    let NewAuthStrategy { id, name, credential_type } = read(&body)?;
+    plant(&sandbox, &organization, Plant::AuthStrategy { id, name, credential_type })
+}
+
 async fn team(
     State(sandbox): State<Sandbox>,
     Path((organization, portal)): Path<(String, String)>,
@@ -218,6 +248,22 @@ async fn identity_provider(
     body: Bytes,
 ) -> Planted {
     plant(&sandbox, &organization, Plant::IdentityProvider { portal, body: read(&body)? })
+}
+
+async fn portal_product_version(
+    State(sandbox): State<Sandbox>,
+    Path((organization, portal)): Path<(String, String)>,
+    body: Bytes,
+) -> Planted {
+    plant(&sandbox, &organization, Plant::PortalProductVersion { portal, body: read(&body)? })
+}
+
+async fn custom_domain(
+    State(sandbox): State<Sandbox>,
+    Path((organization, portal)): Path<(String, String)>,
+    body: Bytes,
+) -> Planted {
+    plant(&sandbox, &organization, Plant::CustomDomain { portal, body: read(&body)? })
 }
 
 fn plant(sandbox: &Sandbox, organization: &str, what: Plant) -> Planted {

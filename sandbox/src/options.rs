@@ -1,9 +1,8 @@
-//! How a sandbox behaves where the contract leaves a choice, and what can be planted in it.
+//! How a sandbox behaves where the contract leaves a choice.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 /// How to make a [`Sandbox`](crate::Sandbox).
 #[derive(Debug, Clone, Default)]
@@ -27,7 +26,7 @@ pub struct Switches {
     pub max_labels: usize,
     /// Whether `labels: null` in a PATCH clears all labels; otherwise it changes nothing.
     pub null_labels_clear: bool,
-    /// What the verification of a portal's domains finds.
+    /// What the verification of a portal's domains finds, and that of its custom domain.
     pub domains_verified: bool,
     /// Whether the entity of a role must be an API product of the organization.
     pub check_role_entity: bool,
@@ -37,6 +36,65 @@ pub struct Switches {
     pub enabled_on_create: bool,
     /// Whether enabling an identity provider disables the one that was; otherwise it is refused.
     pub enabling_replaces: bool,
+    /// Whether basic authentication is switched on in a new portal, as nothing else is.
+    pub basic_auth_by_default: bool,
+    /// Whether authentication settings that answers may leave out are shown while they are false.
+    pub unset_settings_shown: bool,
+    /// Whether OpenID Connect is taken only with issuer and client id both there; otherwise it is shown once they are.
+    pub oidc_parts_together: bool,
+    /// Whether claim mappings are merged claim by claim; otherwise those that are left out get their defaults.
+    pub claim_mappings_merged: bool,
+    /// Whether OpenID Connect or SAML in the authentication settings counts as an enabled identity provider.
+    pub settings_count_as_provider: bool,
+    /// The rule that the refusal of `idp_mapping_enabled` without an enabled identity provider names.
+    pub missing_provider_rule: String,
+    /// What becomes of `idp_mapping_enabled` when the identity provider is disabled or deleted.
+    pub mapped_provider: MappedProvider,
+    /// Whether a developer may get any status; otherwise nobody becomes pending again, a rejected one stays rejected,
+    /// and only an approved one is revoked.
+    pub any_developer_status: bool,
+    /// The answer to a second product version of the same id by POST: 409 or 400.
+    pub duplicate_product_version: u16,
+    /// The answer to a product version that no API product of the organization has, 404 or 400; without it, any id is
+    /// taken.
+    pub missing_product_version: Option<u16>,
+    /// Whether the API product of a product version must be published in the portal.
+    pub version_needs_product: bool,
+    /// Whether the authentication strategies of a product version must be there.
+    pub check_auth_strategies: bool,
+    /// The answer where an API product is to be published that is not there: 400 or 404.
+    pub missing_api_product: u16,
+    /// Whether null in the place of a publication takes the API product out of the portal; otherwise it does nothing.
+    pub null_unpublishes: bool,
+    /// How long a replay of audit logs takes.
+    pub replay_milliseconds: u64,
+    /// Whether it fails in the end.
+    pub replay_fails: bool,
+    /// Whether there is one replay at a time in the whole organization; otherwise in each portal.
+    pub replay_of_region: bool,
+    /// Whether the times of a replay that never was are those of the documents, which RFC 3339 does not know.
+    pub odd_first_times: bool,
+    /// Whether an audit log webhook that nobody configured is shown as a disabled one; otherwise it is not found.
+    pub unconfigured_webhook_shown: bool,
+    /// The status that the destination of audit logs answers with.
+    pub webhook_answer: u16,
+    /// The answer to a custom domain whose hostname is taken, or for a portal that has one: 409, or 400, since only 400
+    /// is documented.
+    pub duplicate_custom_domain: u16,
+    /// Whether there is an operation to delete a custom domain: the documents have none.
+    pub custom_domain_deletable: bool,
+    /// Whether the hostname of a custom domain stays reserved when its portal is deleted first.
+    pub custom_domain_outlives_portal: bool,
+    /// What a PATCH of a custom domain takes.
+    pub custom_domain_patch: CustomDomainPatch,
+    /// Whether certificate and key come together, and only where the domain is verified by them, as later versions say.
+    pub certificates_in_pairs: bool,
+    /// What becomes of a certificate that cannot be read, or whose key is another one.
+    pub certificates: Certificates,
+    /// Whether a custom domain shows when its certificate was uploaded and when it expires.
+    pub certificate_times_shown: bool,
+    /// How long the verification of a custom domain takes, and of each certificate of it.
+    pub verification_milliseconds: u64,
     /// The region in the default domains of portals.
     pub region: String,
     /// The same of ACP.
@@ -94,6 +152,8 @@ pub struct AcpSwitches {
     pub consent_in_use: Option<u16>,
     /// Whether empty lists are shown as null.
     pub empty_lists_null: bool,
+    /// Whether the descriptions of consents and consent actions are kept without the blanks at their ends.
+    pub trims_descriptions: bool,
 }
 
 /// What becomes of a secret that a PUT leaves out.
@@ -106,6 +166,42 @@ pub enum AbsentSecrets {
     Keep,
     /// A new one is made.
     Generate,
+}
+
+/// What becomes of `idp_mapping_enabled` when the identity provider that it rests on is disabled or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MappedProvider {
+    /// Nothing: the identity provider stays, and the request is refused.
+    Refused,
+    /// It is switched off.
+    SwitchedOff,
+    /// It stays on.
+    StaysOn,
+}
+
+/// What a PATCH of a custom domain takes, by the version of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomDomainPatch {
+    /// As the contract has it: certificate and key beside `enabled`.
+    Flat,
+    /// As the latest version has it: certificate and key in `ssl`.
+    Nested,
+    /// As the versions between the two have it: `enabled` and nothing else.
+    EnabledOnly,
+}
+
+/// What becomes of a certificate that cannot be read, or whose key is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certificates {
+    /// It is refused.
+    Refused,
+    /// It is taken, and the domain says what is wrong with it.
+    Reported,
+    /// It is taken as any other: nobody looks at it.
+    Unchecked,
 }
 
 impl Default for AcpSwitches {
@@ -134,6 +230,7 @@ impl Default for AcpSwitches {
             action_missing_consent: 404,
             consent_in_use: None,
             empty_lists_null: false,
+            trims_descriptions: false,
         }
     }
 }
@@ -150,63 +247,36 @@ impl Default for Switches {
             duplicate_identity_provider: 409,
             enabled_on_create: false,
             enabling_replaces: false,
+            basic_auth_by_default: true,
+            unset_settings_shown: true,
+            oidc_parts_together: false,
+            claim_mappings_merged: false,
+            settings_count_as_provider: false,
+            missing_provider_rule: "missing_reference".to_owned(),
+            mapped_provider: MappedProvider::Refused,
+            any_developer_status: true,
+            duplicate_product_version: 409,
+            missing_product_version: Some(404),
+            version_needs_product: false,
+            check_auth_strategies: true,
+            missing_api_product: 400,
+            null_unpublishes: false,
+            replay_milliseconds: 1000,
+            replay_fails: false,
+            replay_of_region: true,
+            odd_first_times: true,
+            unconfigured_webhook_shown: true,
+            webhook_answer: 200,
+            duplicate_custom_domain: 409,
+            custom_domain_deletable: true,
+            custom_domain_outlives_portal: true,
+            custom_domain_patch: CustomDomainPatch::Flat,
+            certificates_in_pairs: true,
+            certificates: Certificates::Refused,
+            certificate_times_shown: true,
+            verification_milliseconds: 0,
             region: "eu".to_owned(),
             acp: AcpSwitches::default(),
         }
     }
-}
-
-/// What strangers make at ACP, each with the body of its create operation.
-#[derive(Debug, Clone)]
-pub enum AcpPlant {
-    /// An authorization server.
-    Server(Value),
-    /// A client. Unlike for the API's users, `developer_id` and `system` are taken.
-    Client(Value),
-    /// A consent.
-    Consent(Value),
-    /// A consent action.
-    ConsentAction(Value),
-}
-
-/// What strangers make at Konnect: people who sign up, other teams, other tools.
-#[derive(Debug, Clone)]
-pub enum Plant {
-    /// A portal, with the body of `create-portal`.
-    Portal(Value),
-    /// A team in a portal, with the body of `create-portal-team`.
-    Team {
-        /// The portal's id.
-        portal: String,
-        /// The body of `create-portal-team`.
-        body: Value,
-    },
-    /// A developer who signed up in a portal.
-    Developer {
-        /// The portal's id.
-        portal: String,
-        /// The developer's e-mail address, unique in the portal.
-        email: String,
-        /// `approved`, `pending`, `revoked` or `rejected`.
-        status: String,
-    },
-    /// An identity provider of a portal, with the body of `create-portal-identity-provider` and perhaps `enabled`.
-    IdentityProvider {
-        /// The portal's id.
-        portal: String,
-        /// The body of `create-portal-identity-provider`.
-        body: Value,
-    },
-    /// An API product, which roles may refer to.
-    ApiProduct {
-        /// What it is called.
-        name: String,
-    },
-    /// The same under an id that is known beforehand, as manifests name one.
-    ApiProductOfId {
-        /// Its id, a UUID.
-        id: String,
-        /// What it is called.
-        name: String,
-    },
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::contract::{Operation, is_uuid};
@@ -32,6 +33,8 @@ struct Condition {
     field: String,
     operator: String,
     operand: String,
+    /// The operand of a filter on times.
+    time: Option<DateTime<Utc>>,
 }
 
 impl Default for Listing {
@@ -104,13 +107,19 @@ impl Listing {
 
 impl Condition {
     fn holds(&self, body: &Value) -> bool {
-        let text = match member(body, &self.field) {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
+        let found = member(body, &self.field);
+        if let Some(wanted) = self.time {
+            return found.as_str().and_then(time).is_some_and(|found| self.compares(found.cmp(&wanted)));
+        }
+        let texts: Vec<String> = match found {
+            Value::Null => Vec::new(),
+            Value::String(text) => vec![text.clone()],
+            // Of a list, any item will do.
+            Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            other => vec![other.to_string()],
         };
-        let equals = |operand: &str| text.as_deref() == Some(operand);
-        let contains = |operand: &str| text.as_deref().is_some_and(|text| text.contains(operand));
+        let equals = |operand: &str| texts.iter().any(|text| text == operand);
+        let contains = |operand: &str| texts.iter().any(|text| text.contains(operand));
         let mut operands = self.operand.split(',').map(str::trim);
         match self.operator.as_str() {
             "eq" => equals(&self.operand),
@@ -118,8 +127,18 @@ impl Condition {
             "contains" => contains(&self.operand),
             "oeq" => operands.any(equals),
             "ocontains" => operands.any(contains),
-            // Those for dates come with the first operation that has them.
             _ => false,
+        }
+    }
+
+    /// Whether a time that compares so with the one of the filter passes.
+    fn compares(&self, ordering: Ordering) -> bool {
+        match self.operator.as_str() {
+            "lt" => ordering.is_lt(),
+            "lte" => ordering.is_le(),
+            "gt" => ordering.is_gt(),
+            "gte" => ordering.is_ge(),
+            _ => ordering.is_eq(),
         }
     }
 }
@@ -171,8 +190,16 @@ fn condition(operation: &Operation, name: &str, value: &str) -> Result<Condition
     if filter.kind == "BooleanFieldFilter" && !matches!(value, "true" | "false") {
         return Err(in_query(name, "is_boolean", "must be true or false"));
     }
+    let time = time(value).filter(|_| filter.kind == "DateTimeFieldFilter");
+    if filter.kind == "DateTimeFieldFilter" && time.is_none() {
+        return Err(in_query(name, "is_date_time", "must be a valid date-time"));
+    }
     let operator = operator.unwrap_or("eq").to_owned();
-    Ok(Condition { field: field.to_owned(), operator, operand: value.to_owned() })
+    Ok(Condition { field: field.to_owned(), operator, operand: value.to_owned(), time })
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
 }
 
 /// A field of an object. Developers are listed by `name`, which their body calls `full_name`.

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::contract::contract;
 use crate::exchange::{Exchange, Record};
 use crate::faults::{Fault, Faults, History};
-use crate::options::{AcpPlant, Options, Plant, Switches};
+use crate::options::{Options, Switches};
+use crate::plants::{AcpPlant, Plant};
 use crate::problem::Problem;
 use crate::world::{Organization, World};
 use crate::{acp, answer, call, control, konnect};
@@ -148,7 +149,7 @@ impl Sandbox {
         Ok(id)
     }
 
-    /// Everything that exists, as the APIs would show it.
+    /// Everything that exists, as the APIs would show it. What Konnect takes and never shows is under `write_only`.
     #[must_use]
     pub fn state(&self) -> Value {
         self.lock().world.show()
@@ -165,8 +166,8 @@ impl Sandbox {
         }
     }
 
-    /// Puts back what existed at some moment, as if strangers had made and unmade all that differs. Tokens stay good, and
-    /// the secrets that were seen since, the faults and the record stay known.
+    /// Puts back what existed at some moment, as if strangers had made and unmade all that differs. Tokens stay good;
+    /// the secrets that were seen since, the mails, the faults and the record stay known.
     pub fn restore(&self, snapshot: &Snapshot) {
         let mut state = self.lock();
         state.world.organizations.clone_from(&snapshot.organizations);

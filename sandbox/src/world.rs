@@ -1,5 +1,5 @@
-//! What exists: organizations with their portals, and in those the developers, teams and identity providers; and the
-//! tenants of ACP.
+//! What exists: organizations with their portals, and in those the developers, teams, identity providers and so on; and
+//! the tenants of ACP.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::acp::{Access, Tenant};
+use crate::konnect::{self, Domain, ReplayJob};
 use crate::problem::Problem;
 use crate::secret::Secrets;
 
@@ -16,6 +17,8 @@ pub(crate) struct World {
     pub(crate) organizations: BTreeMap<String, Organization>,
     /// Hostnames of deleted portals that stay taken.
     pub(crate) reserved: BTreeSet<String>,
+    /// The mails to developers, by organization. What is sent is sent: no snapshot takes it back.
+    mails: BTreeMap<String, Vec<Value>>,
     pub(crate) tenants: BTreeMap<String, Tenant>,
     /// What each access token of ACP is good for.
     pub(crate) access: BTreeMap<String, Access>,
@@ -28,6 +31,10 @@ pub(crate) struct World {
 pub(crate) struct Organization {
     pub(crate) portals: Collection<Portal>,
     pub(crate) api_products: Collection<Value>,
+    /// Their versions, each with the id of its API product.
+    pub(crate) api_product_versions: Collection<Value>,
+    /// What applications authenticate with, as the API shows it.
+    pub(crate) auth_strategies: Collection<Value>,
     /// The authentication strategy that the API chooses where a new portal names none.
     pub(crate) auth_strategy: String,
 }
@@ -40,9 +47,20 @@ pub(crate) struct Portal {
     pub(crate) developers: Collection<Value>,
     pub(crate) teams: Collection<Team>,
     pub(crate) identity_providers: Collection<Value>,
+    /// Identity provider → its client secret, which the API never shows.
+    pub(crate) provider_secrets: BTreeMap<String, String>,
     /// Team → groups, in the order of their first mapping.
     pub(crate) group_mappings: Collection<Value>,
+    /// As they are written: flat, and with the client secret.
     pub(crate) authentication_settings: Value,
+    /// By the id of the version of the API product, and with the ids of the authentication strategies.
+    pub(crate) product_versions: Collection<Value>,
+    /// The ids of the API products that are published here.
+    pub(crate) published_products: Vec<String>,
+    pub(crate) audit_log_webhook: Option<Value>,
+    pub(crate) audit_log_replay_job: Option<ReplayJob>,
+    /// The custom domain of the third version of the API; that of the second is a field of the portal.
+    pub(crate) domain: Option<Domain>,
 }
 
 /// A team with its parts.
@@ -82,26 +100,63 @@ impl World {
 
     /// All of it as `GET /_sandbox/state` shows it.
     pub(crate) fn show(&self) -> Value {
+        let organizations = self.organizations.iter();
         let organizations: Map<String, Value> =
-            self.organizations.iter().map(|(name, organization)| (name.clone(), organization.show())).collect();
+            organizations.map(|(name, organization)| (name.clone(), self.show_one(name, organization))).collect();
         let tenants: Map<String, Value> =
             self.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.show_whole())).collect();
         json!({"organizations": organizations, "tenants": tenants})
+    }
+
+    fn show_one(&self, name: &str, organization: &Organization) -> Value {
+        let mut shown = organization.show();
+        shown["mails"] = json!(self.mails.get(name).map_or(&[][..], Vec::as_slice));
+        shown
+    }
+
+    /// Notes a mail to developers.
+    pub(crate) fn mail(&mut self, organization: &str, mail: Value) {
+        self.mails.entry(organization.to_owned()).or_default().push(mail);
+    }
+
+    /// Whether a hostname belongs to another portal than this one, or stays reserved for one that is no more.
+    pub(crate) fn hostname_taken(&self, hostname: &str, portal: &Value) -> bool {
+        let others = self.organizations.values().flat_map(|organization| organization.portals.iter());
+        let mut others = others.filter(|other| other.body["id"] != *portal);
+        self.reserved.contains(&hostname.to_lowercase())
+            || others.any(|other| other.hostnames().any(|taken| taken.eq_ignore_ascii_case(hostname)))
     }
 }
 
 impl Default for Organization {
     fn default() -> Self {
-        Self { portals: Collection::default(), api_products: Collection::default(), auth_strategy: fresh_id() }
+        let auth_strategy = fresh_id();
+        let mut auth_strategies = Collection::default();
+        auth_strategies.insert(&auth_strategy, konnect::auth_strategy(&auth_strategy, "key-auth", "key_auth"));
+        Self {
+            portals: Collection::default(),
+            api_products: Collection::default(),
+            api_product_versions: Collection::default(),
+            auth_strategies,
+            auth_strategy,
+        }
     }
 }
 
 impl Organization {
     fn show(&self) -> Value {
         json!({
-            "portals": self.portals.iter().map(Portal::show_whole).collect::<Vec<_>>(),
-            "api_products": self.api_products.iter().collect::<Vec<_>>(),
+            "portals": self.portals.iter().map(|portal| portal.show_whole(self)).collect::<Vec<_>>(),
+            "api_products": self.api_products.iter().map(|product| self.show_product(product)).collect::<Vec<_>>(),
+            "auth_strategies": self.auth_strategies.iter().collect::<Vec<_>>(),
         })
+    }
+
+    fn show_product(&self, product: &Value) -> Value {
+        let mut shown = product.clone();
+        let versions = self.api_product_versions.iter().filter(|version| version["product_id"] == product["id"]);
+        shown["versions"] = versions.cloned().collect();
+        shown
     }
 }
 
@@ -112,6 +167,7 @@ impl Portal {
             developers: Collection::default(),
             teams: Collection::default(),
             identity_providers: Collection::default(),
+            provider_secrets: BTreeMap::new(),
             group_mappings: Collection::default(),
             authentication_settings: json!({
                 "basic_auth_enabled": true,
@@ -121,7 +177,17 @@ impl Portal {
                 "konnect_mapping_enabled": false,
                 "idp_mapping_enabled": false,
             }),
+            product_versions: Collection::default(),
+            published_products: Vec::new(),
+            audit_log_webhook: None,
+            audit_log_replay_job: None,
+            domain: None,
         }
+    }
+
+    /// The hostnames that nobody else may have.
+    fn hostnames(&self) -> impl Iterator<Item = &str> {
+        self.body["custom_domain"].as_str().into_iter().chain(self.domain.as_ref().map(Domain::hostname))
     }
 
     /// As the API shows it.
@@ -129,21 +195,41 @@ impl Portal {
         let mut shown = self.body.clone();
         shown["application_count"] = json!(0);
         shown["developer_count"] = json!(self.developers.len());
-        shown["published_product_count"] = json!(0);
+        shown["published_product_count"] = json!(self.published_products.len());
         shown
     }
 
-    fn show_whole(&self) -> Value {
+    /// As the API shows it with all that is in it; what it never shows is each time under `write_only`.
+    fn show_whole(&self, organization: &Organization) -> Value {
         let mut shown = self.show();
         shown["teams"] = self.teams.iter().map(|team| self.show_team(team)).collect();
         shown["developers"] = self.developers.iter().cloned().collect();
-        shown["identity_providers"] = self.identity_providers.iter().cloned().collect();
+        let providers = self.identity_providers.iter();
+        shown["identity_providers"] = providers.map(|provider| self.show_provider(provider)).collect();
         let mappings = self.group_mappings.iter().filter_map(|mapping| {
             let team = mapping["team_id"].as_str()?;
             Some((team.to_owned(), mapping["groups"].clone()))
         });
         shown["group_mappings"] = Value::Object(mappings.collect());
-        shown["authentication_settings"] = self.authentication_settings.clone();
+        shown["authentication_settings"] = konnect::shown_settings(&self.authentication_settings);
+        if let Some(secret) = self.authentication_settings.get("oidc_client_secret") {
+            shown["authentication_settings"]["write_only"] = json!({"oidc_client_secret": secret});
+        }
+        let versions = self.product_versions.iter();
+        shown["product_versions"] =
+            versions.map(|version| konnect::shown_version(&organization.auth_strategies, version)).collect();
+        shown["published_products"] = json!(self.published_products);
+        shown["audit_log_webhook"] = json!(self.audit_log_webhook);
+        shown["audit_log_replay_job"] = json!(self.audit_log_replay_job.as_ref().map(ReplayJob::show));
+        shown["custom_domain_v3"] = json!(self.domain.as_ref().map(Domain::show_whole));
+        shown
+    }
+
+    fn show_provider(&self, provider: &Value) -> Value {
+        let mut shown = provider.clone();
+        if let Some(secret) = self.provider_secrets.get(&id_of(provider)) {
+            shown["write_only"] = json!({"client_secret": secret});
+        }
         shown
     }
 

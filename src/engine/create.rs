@@ -15,7 +15,7 @@ use super::{
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
-    status::{Intent, State, Tri, conditions},
+    status::{Intent, SentSecret, State, Tri, conditions},
     stop::{Again, Halt, Judgement, Stop},
 };
 use crate::remote::{ApiError, Call, Link, Path, Segment};
@@ -123,7 +123,7 @@ impl Pass<'_> {
             digest: digest(&fields, &Value::Object(body.clone())),
             secret: resolved.handout.as_ref().and_then(|handout| {
                 let field = handout.output.generated.field;
-                Some((field.to_owned(), resolved.digests.get(field)?.clone()))
+                Some(SentSecret { field: field.to_owned(), digest: resolved.digests.get(field)?.clone() })
             }),
             fields,
         });
@@ -206,7 +206,7 @@ impl Pass<'_> {
 
     /// Whether an object has the secret that the create sent, as far as the API shows it.
     async fn has_secret_of(&self, intent: &Intent, item: &Value) -> Result<bool, ApiError> {
-        let Some((field, sent)) = &intent.secret else { return Ok(true) };
+        let Some(SentSecret { field, digest: sent }) = &intent.secret else { return Ok(true) };
         let Some(shown) = item[field.as_str()].as_str().filter(|text| !text.is_empty()) else { return Ok(true) };
         let digest = self.engine.digest(&SecretString::from(shown.to_owned())).await;
         Ok(digest.map_err(|e| ApiError::Unavailable(e.to_string()))? == *sent)

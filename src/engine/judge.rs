@@ -36,11 +36,11 @@ impl Pass<'_> {
     }
 
     /// Remembers what the API makes of what it is sent, where that is something else.
-    pub fn note_kept(&mut self, resolved: &Resolved, done: &Done) {
-        if done.differences.is_empty() {
+    pub fn note_kept(&mut self, resolved: &Resolved, differences: &[Difference], sent_all: bool) {
+        if differences.is_empty() {
             self.status.kept = None;
-        } else if done.created || done.updated {
-            self.status.kept = Some(kept(resolved, &done.differences));
+        } else if sent_all {
+            self.status.kept = Some(kept(resolved, differences));
         }
     }
 

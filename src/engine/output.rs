@@ -188,11 +188,12 @@ impl Pass<'_> {
             self.write_output(resolved, Some(&secret), None, None).await?;
             self.status.last_handled_rotate.clone_from(&self.wish);
         }
-        let name = resolved.handout.as_ref().map(|handout| handout.secret.clone());
-        if let Some(old) = self.status.output.clone().filter(|old| name.as_ref() != Some(old)) {
+        if resolved.handout.is_none()
+            && let Some(old) = self.status.output.clone()
+        {
             self.remove_secret(&old).await?;
+            self.status.output = None;
         }
-        self.status.output = name;
         Ok(())
     }
 
@@ -285,8 +286,12 @@ impl Pass<'_> {
             handout.stored = Some(Arc::new(written.map_err(|e| denied(name, e))?));
         }
         handout.intact = secret.is_some();
-        // The one of before is not forgotten until it is gone.
-        self.status.output.get_or_insert_with(|| name.clone());
+        let name = name.clone();
+        // This one holds all that the one of before did; that one is not forgotten until it is gone.
+        if let Some(old) = self.status.output.clone().filter(|old| *old != name) {
+            self.remove_secret(&old).await?;
+        }
+        self.status.output = Some(name);
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ pub struct Done {
     pub updated: bool,
     /// Whether the object was taken over in this pass.
     pub adopted: bool,
-    /// Whether the API keeps other values after a write that is not to be repeated.
+    /// Whether the API was sent what the spec wants, and keeps something else.
     pub kept: bool,
     /// People and groups that are not there yet; none where the spec names none.
     pub unbound: Option<Vec<String>>,
@@ -177,7 +177,7 @@ impl<'e> Pass<'e> {
         });
         let plan =
             if done.created { Plan::Nothing } else { self.decide(&resolved, Some(&object), fresh || sends, true) };
-        done.kept = plan == Plan::Keep;
+        let kept = plan == Plan::Keep;
         if let Plan::Update(differences) = plan {
             self.hold().await?;
             done.updated = true;
@@ -192,6 +192,7 @@ impl<'e> Pass<'e> {
             object = updated?;
             resolved.desired.acknowledged = resolved.digests.keys().cloned().collect();
         }
+        let sent_all = done.created || (done.updated && whole.is_none());
         if let Some(whole) = whole {
             let acknowledged = std::mem::take(&mut resolved.desired.acknowledged);
             resolved.desired = Desired { acknowledged, ..whole };
@@ -203,7 +204,8 @@ impl<'e> Pass<'e> {
             self.let_go().await?;
         }
         done.differences = diff(&resolved.desired, &object);
-        self.note_kept(&resolved, &done);
+        done.kept = kept || (sent_all && !done.differences.is_empty());
+        self.note_kept(&resolved, &done.differences, sent_all);
         self.hand_out(&mut resolved, &object).await?;
         if resolved.writes {
             self.status.digests.clone_from(&resolved.digests);

@@ -87,7 +87,7 @@ impl Pass<'_> {
         );
         let synced = if done.differences.is_empty() {
             State::new(true, Reason::Available, "The object equals the spec.")
-        } else if done.updated || done.created || done.kept {
+        } else if done.kept {
             // Our own write was taken, and the API still shows something else: writing again would not help.
             let message = format!("The API keeps other values than the spec's in {}.", paths(&done.differences));
             State::new(false, Reason::Updating, message)

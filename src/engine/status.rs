@@ -134,9 +134,18 @@ pub struct Intent {
     pub fields: Vec<String>,
     /// A digest of their values.
     pub digest: String,
-    /// The field that holds a secret of our choice, and a keyed digest of it.
+    /// The secret of our choice that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<(String, String)>,
+    pub secret: Option<SentSecret>,
+}
+
+/// A secret of our choice that a create sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SentSecret {
+    /// The field that holds it.
+    pub field: String,
+    /// A keyed digest of it.
+    pub digest: String,
 }
 
 /// An update that was about to be sent when this was written.

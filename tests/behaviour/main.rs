@@ -7,6 +7,8 @@ mod acp_bad_input;
 mod acp_connection;
 mod acp_ids;
 mod acp_lasting;
+mod acp_review;
+mod acp_review_more;
 mod acp_server;
 mod adoption;
 mod bad_input;

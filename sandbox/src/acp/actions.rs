@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::shape::complete;
+use super::shape::{complete, trim};
 use super::tenant::Tenant;
 use crate::call::{Call, Outcome};
 use crate::problem::Problem;
@@ -51,6 +51,9 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
 
 /// Keeps an action, whose consents must exist.
 fn keep(world: &mut World, call: &Call<'_>, id: &str, mut body: Value) -> Outcome {
+    if call.acp().trims_descriptions {
+        trim(&mut body, "description");
+    }
     let tenant = call.tenant_mut(world)?;
     let mut consents: Vec<Value> = Vec::new();
     for named in body["consents"].as_array().into_iter().flatten() {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::shape::complete;
+use super::shape::{complete, trim};
 use super::tenant::Tenant;
 use crate::call::{Call, Outcome};
 use crate::problem::{Problem, in_body};
@@ -68,6 +68,9 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
 /// Completes a consent. Where the body says nothing, it is valid from now on.
 fn settle(call: &Call<'_>, body: &mut Value) {
     body["valid_from"] = json!(valid_from(call).map_or_else(now, stamp));
+    if call.acp().trims_descriptions {
+        trim(body, "description");
+    }
     complete("getConsent", body);
 }
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::clients;
 use crate::call;
-use crate::options::{AcpPlant, Switches};
+use crate::options::Switches;
+use crate::plants::AcpPlant;
 use crate::problem::Problem;
 use crate::world::{World, id_of};
 

@@ -114,6 +114,13 @@ pub(super) fn is_zero(value: &Value) -> bool {
     }
 }
 
+/// Takes the blanks at the ends of a text away.
+pub(super) fn trim(body: &mut Value, member: &str) {
+    if let Some(trimmed) = body[member].as_str().map(|text| json!(text.trim())) {
+        body[member] = trimmed;
+    }
+}
+
 /// Leaves out the secrets of authentications.
 pub(super) fn hide_secrets(value: &mut Value) {
     match value {

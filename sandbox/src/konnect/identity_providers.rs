@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Outcome, merge};
+use super::{Call, Outcome, authentication};
 use crate::problem::{Problem, in_body};
 use crate::world::{Collection, Portal, World, fresh, id_of, now};
 
@@ -32,6 +32,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         enable(portal, call, &mut body)?;
     }
     portal.identity_providers.insert(&id_of(&body), body.clone());
+    keep_secret(portal, &body, &call.body);
     Ok(Some(body))
 }
 
@@ -51,16 +52,24 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
     }
     match call.body.get("enabled") {
         Some(Value::Bool(true)) => enable(portal, call, &mut body)?,
-        _ => merge(&mut body, &call.body, &["enabled"]),
+        Some(disabled) => {
+            authentication::release(portal, call, &body)?;
+            body["enabled"] = disabled.clone();
+        }
+        None => {}
     }
     body["updated_at"] = json!(now());
     portal.identity_providers.insert(call.id("id"), body.clone());
+    keep_secret(portal, &body, &call.body);
     Ok(Some(body))
 }
 
 pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
     let portal = call.portal_mut(world)?;
-    portal.identity_providers.remove(call.id("id")).ok_or_else(unknown)?;
+    let provider = portal.identity_providers.get(call.id("id")).cloned().ok_or_else(unknown)?;
+    authentication::release(portal, call, &provider)?;
+    portal.identity_providers.remove(call.id("id"));
+    portal.provider_secrets.remove(call.id("id"));
     if portal.identity_providers.is_empty() {
         portal.group_mappings = Collection::default();
     }
@@ -110,6 +119,13 @@ fn shown(kind: &str, config: &Value, portal: &str) -> Value {
         shown["callback_url"] = json!(format!("/{portal}/saml/callback"));
     }
     shown
+}
+
+/// Remembers the client secret of a request for those who look at the sandbox's state.
+fn keep_secret(portal: &mut Portal, provider: &Value, request: &Value) {
+    if let Some(secret) = request["config"]["client_secret"].as_str() {
+        portal.provider_secrets.insert(id_of(provider), secret.to_owned());
+    }
 }
 
 fn unknown() -> Problem {

@@ -1,19 +1,31 @@
 //! What each operation does. The table below is the list of what is implemented: one line an operation.
 
+mod audit_log_replay;
+mod audit_log_webhook;
+mod authentication;
+mod certificate;
+mod custom_domain;
 mod developers;
 mod groups;
 mod identity_providers;
 mod plant;
+mod portal_products;
 mod portals;
+mod product_versions;
 mod roles;
 mod teams;
 
 use serde_json::Value;
 
+pub(crate) use audit_log_replay::{ReplayJob, UNSET};
+pub(crate) use authentication::shown as shown_settings;
+pub(crate) use custom_domain::Domain;
 pub(crate) use plant::plant;
+pub(crate) use product_versions::{auth_strategy, shown as shown_version};
 
 use crate::call::{Behaviour, Call, Outcome};
-use crate::contract::is_uuid;
+use crate::contract::{Schema, is_uuid};
+use crate::options::Switches;
 use crate::problem::Problem;
 use crate::world::{Portal, Team, World};
 
@@ -50,9 +62,36 @@ pub(crate) fn behaviour(operation: &str) -> Option<Behaviour> {
         "get-portal-identity-provider" => identity_providers::get,
         "update-portal-identity-provider" => identity_providers::update,
         "delete-portal-identity-provider" => identity_providers::delete,
+        "get-portal-authentication-settings" => authentication::get,
+        "update-portal-authentication-settings" => authentication::update,
+        "list-portal-products" => portal_products::list,
+        "publish-api-products" => portal_products::publish,
+        "list-portal-product-versions" => product_versions::list,
+        "create-portal-product-version" => product_versions::create,
+        "get-portal-product-version" => product_versions::get,
+        "update-portal-product-version" => product_versions::update,
+        "replace-portal-product-version" => product_versions::replace,
+        "delete-portal-product-version" => product_versions::delete,
+        "get-portal-audit-log-webhook" => audit_log_webhook::get,
+        "update-portal-audit-log-webhook" => audit_log_webhook::update,
+        "get-portal-audit-log-webhook-status" => audit_log_webhook::status,
+        "get-portal-audit-log-replay-job" => audit_log_replay::get,
+        "update-portal-audit-log-replay-job" => audit_log_replay::update,
+        "get-portal-custom-domain" => custom_domain::get,
+        "create-portal-custom-domain" => custom_domain::create,
+        "update-portal-custom-domain" => custom_domain::update,
+        "delete-portal-custom-domain" => custom_domain::delete,
         _ => return None,
     };
     Some(behaviour)
+}
+
+/// The shape of an operation's body in another version of the API, where a switch chooses one.
+pub(crate) fn other_shape(operation: &str, switches: &Switches) -> Option<&'static Schema> {
+    match operation {
+        "update-portal-custom-domain" => custom_domain::patch_shape(switches.custom_domain_patch),
+        _ => None,
+    }
 }
 
 impl Call<'_> {

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::auth_strategy;
 use crate::call;
 use crate::contract::is_uuid;
-use crate::options::{Plant, Switches};
+use crate::options::Switches;
+use crate::plants::Plant;
 use crate::problem::Problem;
-use crate::world::{World, fresh, id_of};
+use crate::world::{World, fresh, fresh_id, id_of};
 
 const STATUSES: [&str; 4] = ["approved", "pending", "revoked", "rejected"];
+const CREDENTIALS: [&str; 3] = ["key_auth", "client_credentials", "self_managed_client_credentials"];
 
 /// Makes it, and returns its id.
 pub(crate) fn plant(
@@ -29,11 +32,67 @@ pub(crate) fn plant(
         }
         Plant::Developer { portal, email, status } => sign_up(world, organization, &portal, &email, &status),
         Plant::ApiProduct { name } => publish(world, organization, json!({"name": name})),
-        Plant::ApiProductOfId { id, .. } if !is_uuid(&id) => Err(Problem::new(400, format!("{id} is not a UUID"))),
         Plant::ApiProductOfId { id, name } => {
-            publish(world, organization, json!({"id": id.to_lowercase(), "name": name}))
+            let id = chosen(Some(id))?;
+            publish(world, organization, json!({"id": id, "name": name}))
+        }
+        Plant::ApiProductVersion { id, product, name } => add_version(world, organization, id, &product, &name),
+        Plant::AuthStrategy { id, name, credential_type } => {
+            add_strategy(world, organization, id, &name, &credential_type)
+        }
+        Plant::PortalProductVersion { portal, body } => {
+            run(world, switches, organization, "create-portal-product-version", Some(&portal), body)
+        }
+        Plant::CustomDomain { portal, body } => {
+            let hostname = body["hostname"].as_str().unwrap_or_default().to_owned();
+            run(world, switches, organization, "create-portal-custom-domain", Some(&portal), body)?;
+            Ok(hostname)
         }
     }
+}
+
+/// The id that was chosen, or a new one.
+fn chosen(id: Option<String>) -> Result<String, Problem> {
+    match id {
+        Some(id) if !is_uuid(&id) => Err(Problem::new(400, format!("{id} is not a UUID"))),
+        Some(mut id) => {
+            id.make_ascii_lowercase();
+            Ok(id)
+        }
+        None => Ok(fresh_id()),
+    }
+}
+
+fn add_version(
+    world: &mut World,
+    organization: &str,
+    id: Option<String>,
+    product: &str,
+    name: &str,
+) -> Result<String, Problem> {
+    let id = chosen(id)?;
+    let organization = world.organization_mut(organization)?;
+    let product = organization.api_products.get(&product.to_lowercase());
+    let product = product.map(id_of).ok_or_else(|| Problem::not_found("API product"))?;
+    let version = fresh(json!({"id": id, "product_id": product, "name": name}));
+    organization.api_product_versions.insert(&id, version);
+    Ok(id)
+}
+
+fn add_strategy(
+    world: &mut World,
+    organization: &str,
+    id: Option<String>,
+    name: &str,
+    credential_type: &str,
+) -> Result<String, Problem> {
+    if !CREDENTIALS.contains(&credential_type) {
+        return Err(Problem::new(400, format!("a credential type is one of {}", CREDENTIALS.join(", "))));
+    }
+    let id = chosen(id)?;
+    let strategies = &mut world.organization_mut(organization)?.auth_strategies;
+    strategies.insert(&id, auth_strategy(&id, name, credential_type));
+    Ok(id)
 }
 
 /// An API product with these members; one of the same id is replaced.

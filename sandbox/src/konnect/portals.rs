@@ -43,7 +43,8 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     merge(&mut body, &call.body, &WRITABLE);
     merge_labels(&mut body, call)?;
     check(world, call, &body)?;
-    let portal = Portal::new(body);
+    let mut portal = Portal::new(body);
+    portal.authentication_settings["basic_auth_enabled"] = json!(call.switches.basic_auth_by_default);
     let shown = portal.show();
     world.organization_mut(call.account)?.portals.insert(&id_of(&shown), portal);
     Ok(Some(shown))
@@ -72,14 +73,13 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
         let refusal = with(in_query("force", "enum", "must be one of true, false"), "choices", choices);
         return Err(Problem::invalid(vec![refusal]));
     }
-    if force == "false" && !portal.developers.is_empty() {
-        let reason = "force must be true to delete a portal that has developers";
+    if let Some(reason) = needs_force(portal).filter(|_| force == "false") {
         return Err(Problem::invalid(vec![in_query("force", "required", reason)]));
     }
     let hostname = portal.body["custom_domain"].as_str().map(str::to_lowercase);
-    if call.switches.hostname_reservation_outlives {
-        world.reserved.extend(hostname);
-    }
+    let hosted = portal.domain.as_ref().map(|domain| domain.hostname().to_lowercase());
+    world.reserved.extend(hostname.filter(|_| call.switches.hostname_reservation_outlives));
+    world.reserved.extend(hosted.filter(|_| call.switches.custom_domain_outlives_portal));
     world.organization_mut(call.account)?.portals.remove(call.id("portalId"));
     Ok(None)
 }
@@ -91,6 +91,16 @@ pub(super) fn verify_domains(world: &mut World, call: &Call<'_>) -> Outcome {
     }
     let verified = call.switches.domains_verified;
     Ok(Some(json!({"is_cname_verified": verified, "is_ssl_issued": verified})))
+}
+
+/// Why a portal is not deleted without force.
+fn needs_force(portal: &Portal) -> Option<&'static str> {
+    if !portal.developers.is_empty() {
+        return Some("force must be true to delete a portal that has developers");
+    }
+    let mut versions = portal.product_versions.iter();
+    let registered = versions.any(|version| version["application_registration_enabled"] == true);
+    registered.then_some("force must be true to delete a portal with application registration in a product version")
 }
 
 /// What must hold of a portal besides its schema, before it is kept.
@@ -108,11 +118,7 @@ fn check(world: &World, call: &Call<'_>, body: &Value) -> Result<(), Problem> {
         return Err(Problem::taken(status, "name", "portal name must be unique in the organization"));
     }
     let Some(domain) = body["custom_domain"].as_str().map(str::to_lowercase) else { return Ok(()) };
-    let same = |portal: &Portal| {
-        portal.body["custom_domain"].as_str().is_some_and(|taken| taken.eq_ignore_ascii_case(&domain))
-    };
-    let taken = world.organizations.values().any(|organization| organization.portals.iter().filter(other).any(same));
-    if taken || world.reserved.contains(&domain) {
+    if world.hostname_taken(&domain, &body["id"]) {
         return Err(Problem::new(409, format!("custom_domain {domain} is already in use")));
     }
     Ok(())

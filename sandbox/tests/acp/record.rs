@@ -75,6 +75,6 @@ async fn coverage_names_the_operations_of_both_contracts() {
     let expected = json!({"resource": "AuthorizationServer", "implemented": true, "calls": 2, "statuses": statuses});
     assert_eq!(coverage["createAuthorizationServer"], expected);
     let implemented = operations.values().filter(|operation| operation["implemented"] == true).count();
-    assert_eq!(implemented, 30 + 22);
+    assert_eq!(implemented, 48 + 22);
     assert_eq!(coverage["createScope"]["implemented"], false);
 }

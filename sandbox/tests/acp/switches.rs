@@ -150,3 +150,18 @@ async fn empty_lists_may_be_null() {
     assert_eq!(acme.client("one", "app").await["jwks"], json!({"keys": null}));
     assert_eq!(acme.get("/consents").await.body, json!({"consents": []}));
 }
+
+#[tokio::test]
+async fn descriptions_of_consents_and_actions_may_lose_the_blanks_at_their_ends() {
+    for (trims, kept) in [(false, " a text "), (true, "a text")] {
+        let acme = with(|acp| acp.trims_descriptions = trims).await;
+        let consent = acme.consent("eula").await;
+        assert_eq!(consent["description"], "", "where there is none, none is made");
+        let described = changed(&consent, json!({"description": " a text "}));
+        assert_eq!(acme.put("/consents/eula", described).await.body["description"], kept);
+        let described = json!({"id": "a", "name": "A", "description": " a text ", "consents": []});
+        assert_eq!(acme.made("/actions", described.clone()).await["description"], kept);
+        assert_eq!(acme.put("/actions/a", described).await.body["description"], kept);
+        assert_eq!(acme.get("/consents/eula").await.body["version"], 2);
+    }
+}
