@@ -83,6 +83,20 @@ impl Engine {
         let Some(handout) = &mut resolved.handout else { return Ok(()) };
         let name = handout.secret.clone();
         let Some(stored) = self.kube.read_secret(&key.namespace, &name).await.map_err(|e| denied(&name, e))? else {
+            // Under another name until now: what it held is carried over.
+            if let Some(old) = object.status().output.filter(|old| *old != name)
+                && let Some(stored) = self.kube.read_secret(&key.namespace, &old).await.map_err(|e| denied(&old, e))?
+                && self.owns_secret(key, object.uid(), &stored)
+            {
+                let before = Handout { stored: Some(Arc::new(stored)), ..handout.clone() };
+                if let Some(current) = before.current() {
+                    let digest = self.digest(&SecretString::from(current.clone())).await;
+                    if before.annotation(DIGEST) == Some(&digest.map_err(|e| denied(DIGEST_KEY, e))?) {
+                        let field = handout.output.generated.field.to_owned();
+                        resolved.desired.body.insert(field, current.into());
+                    }
+                }
+            }
             return Ok(());
         };
         if !self.owns_secret(key, object.uid(), &stored) {
@@ -130,11 +144,13 @@ impl Pass<'_> {
     pub async fn choose_secret(&mut self, resolved: &mut Resolved) -> Result<(), Stop> {
         let Some(handout) = &resolved.handout else { return Ok(()) };
         let field = handout.output.generated.field;
-        if resolved.desired.body.contains_key(field) {
+        // One that was chosen before may stand in a Secret of another name.
+        let chosen = resolved.desired.body.get(field).and_then(Value::as_str).map(SecretString::from);
+        if chosen.is_some() && handout.stored.is_some() {
             return Ok(());
         }
         self.hold().await?;
-        let secret = secret_text(self.engine.entropy.as_ref(), RANDOM_BYTES);
+        let secret = chosen.unwrap_or_else(|| secret_text(self.engine.entropy.as_ref(), RANDOM_BYTES));
         let rotated = self.wish.clone();
         self.write_output(resolved, Some(secret.expose_secret()), None, rotated).await?;
         resolved.desired.body.insert(field.to_owned(), secret.expose_secret().into());

@@ -85,6 +85,13 @@ async fn a_secret_that_nobody_returns_is_rotated_every_time_that_it_is_asked_for
         old = new;
     }
     world.assert_silence(Duration::from_millis(1500)).await;
+    // Under another name it is the same, and the one of before goes.
+    let before = world.values(SHOP).await;
+    world.spec(CLIENT, "shop", json!({"credentialsSecret": {"name": "moved"}})).await;
+    let moved = world.until_values("moved", "arrived", |values| values.contains_key("client_secret")).await;
+    assert_eq!(moved, before);
+    world.until_values(SHOP, "went", BTreeMap::is_empty).await;
+    assert!(works(&moved, "client_secret").await);
     world.end().await;
 }
 
