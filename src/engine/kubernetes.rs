@@ -156,7 +156,10 @@ impl Kubernetes {
         let patch = Patch::Merge(json!({ "metadata": metadata, "status": change }));
         let api = Api::<Raw>::namespaced_with(self.client.clone(), object.namespace(), &info);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.in_time(api.patch_status(object.name(), &params, &patch)).await.map(Some)
+        let answer = self.in_time(api.patch_status(object.name(), &params, &patch)).await?;
+        // Of a custom resource's status the API server checks no UID (apiextensions-apiserver's status strategy takes the old metadata
+        // back first). What landed in the next object of the name counts for nothing there: its recipe has another UID.
+        if answer.uid() == object.uid() { Ok(Some(answer)) } else { Err(KubeError::Gone) }
     }
 
     /// A key of a Secret, and the version of the Secret.

@@ -188,3 +188,20 @@ async fn what_is_certainly_gone_is_made_again_without_waiting_for_a_window() {
     world.eventually("it is made again", |w| w.named("docs").len() == 1).await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_is_meant_for_a_resource_made_before_under_the_name_says_that_it_is_gone() {
+    let world = World::still("races-status-uid").await;
+    let portals = portico::kinds::all().resources.into_iter().find(|ops| ops.info().kind == "Portal");
+    let info = portals.expect("there is the kind").info();
+    let kube = portico::engine::kubernetes::Kubernetes::new(world.admin(), Duration::from_secs(10));
+    world.portal("docs", json!({})).await;
+    let first = kube.get(info, &world.namespace, "docs").await.expect("it is read").expect("it is there");
+    world.delete("Portal", "docs").await;
+    world.gone("Portal", "docs").await;
+    world.portal("docs", json!({})).await;
+    let precondition = portico::engine::kubernetes::Precondition::Uid;
+    let written = kube.patch_status(info, &first, &json!({"id": "old"}), precondition).await;
+    assert!(matches!(written, Err(portico::engine::kubernetes::KubeError::Gone)), "it was taken for a success");
+    world.end().await;
+}
