@@ -27,6 +27,7 @@ pub mod events;
 pub mod health;
 pub mod identify;
 pub mod judge;
+pub mod keep;
 pub mod key;
 pub mod kind;
 pub mod kubernetes;

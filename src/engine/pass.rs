@@ -13,7 +13,6 @@ use super::{
     diff::{Difference, diff},
     key::Key,
     kind::Ops,
-    kubernetes::{KubeError, Precondition},
     output::leave_secret,
     overlay::secrets_over,
     plan::Plan,
@@ -231,104 +230,16 @@ impl<'e> Pass<'e> {
 
     /// Whether nothing is open, so that a start of the operator may leave it to the sweep.
     fn is_in_order(&self, resolved: &Resolved) -> bool {
-        let stays = self.recorded_place().is_ok_and(|place| place.listing == resolved.listing);
+        // A restored backup, or a status that was meant for the resource before, says nothing of this one.
+        let recipe = self.status.known(&self.engine.owner, self.object.uid());
+        let stays =
+            recipe.and_then(|recipe| recipe.place().ok()).is_some_and(|place| place.listing == resolved.listing);
         let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
         let answered =
             self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT);
         let closed = self.status.creating.is_none() && self.status.updating.is_none();
         let handed_out = self.is_handed_out(resolved);
         stays && self.is_accepted() && is_settled(&self.status, leaves) && answered && closed && handed_out
-    }
-
-    /// Adds the finalizer, if it is not there.
-    ///
-    /// # Errors
-    /// [`Stop::Kube`].
-    pub async fn hold(&mut self) -> Result<(), Stop> {
-        if self.object.is_held() {
-            return Ok(());
-        }
-        let held = self.engine.kube.hold(self.ops.info(), &self.object).await;
-        self.take(held).await?;
-        self.engine.remember(self.object.uid(), |memory| memory.held = true);
-        Ok(())
-    }
-
-    /// Removes the finalizer.
-    ///
-    /// # Errors
-    /// [`Stop::Kube`].
-    pub async fn let_go(&mut self) -> Result<(), Stop> {
-        let released = self.engine.kube.release(self.ops.info(), &self.object).await;
-        self.take(released).await?;
-        self.engine.released(self.key, &self.object);
-        Ok(())
-    }
-
-    /// Takes the answer to a write of our own; after a conflict the object is read again for the next pass.
-    async fn take(&mut self, answer: Result<Raw, KubeError>) -> Result<(), Stop> {
-        match answer {
-            Ok(object) => {
-                self.engine.wrote(self.key, object.clone());
-                self.object = Arc::new(object);
-                Ok(())
-            }
-            Err(error) => {
-                if matches!(error, KubeError::Conflict)
-                    && let Ok(Some(object)) =
-                        self.engine.kube.get(self.ops.info(), &self.key.namespace, &self.key.name).await
-                {
-                    self.engine.wrote(self.key, object);
-                }
-                Err(Stop::Kube(error))
-            }
-        }
-    }
-
-    /// Writes the status as it is now, if it differs from what is stored.
-    ///
-    /// # Errors
-    /// [`Stop::Kube`].
-    pub async fn write_status(&mut self, precondition: Precondition) -> Result<(), Stop> {
-        let status = serde_json::to_value(&self.status).unwrap_or_default();
-        match self.engine.kube.patch_status(self.ops.info(), &self.object, &status, precondition).await {
-            Ok(None) => Ok(()),
-            Ok(Some(object)) => self.take(Ok(object)).await,
-            Err(error) => self.take(Err(error)).await,
-        }
-    }
-
-    /// Writes the status that records a new id, again and again until it is stored. If the resource is gone meanwhile, what was just
-    /// made is removed: nobody would ever know of it.
-    ///
-    /// # Errors
-    /// [`Stop::Kube`] with [`KubeError::Gone`] where the resource is gone.
-    pub async fn persist(&mut self, link: &Link, path: &Path) -> Result<(), Stop> {
-        let mut wait = std::time::Duration::from_millis(50);
-        loop {
-            match self.write_status(Precondition::Uid).await {
-                Err(Stop::Kube(_)) if self.is_gone().await => {
-                    if self.made {
-                        let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-                        let removed = self.send(link, Call::new(Method::DELETE, path).query(query)).await;
-                        tracing::warn!(resource = %self.key, removed = removed.is_ok(), "the resource vanished while its object was made");
-                    }
-                    return Err(Stop::Kube(KubeError::Gone));
-                }
-                Err(Stop::Kube(error)) => {
-                    tracing::warn!(resource = %self.key, %error, "the new id is not stored yet");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(self.engine.settings.backoff);
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// Whether the resource itself is certainly gone, or another one has its name.
-    async fn is_gone(&self) -> bool {
-        let live = self.engine.kube.get(self.ops.info(), &self.key.namespace, &self.key.name).await;
-        matches!(live, Ok(live) if live.as_ref().is_none_or(|live| live.uid() != self.object.uid()))
     }
 
     /// Puts the recipe and the id into the status. An object that is only observed never becomes this resource's by that.

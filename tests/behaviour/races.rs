@@ -205,3 +205,19 @@ async fn a_status_that_is_meant_for_a_resource_made_before_under_the_name_says_t
     assert!(matches!(written, Err(portico::engine::kubernetes::KubeError::Gone)), "it was taken for a success");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_of_the_resource_before_does_not_hide_that_nothing_was_made_for_this_one() {
+    let mut world = World::new("races-old-status").await;
+    world.portal("docs", json!({})).await;
+    let old = world.synced("Portal", "docs").await["status"].clone();
+    world.delete("Portal", "docs").await;
+    world.gone("Portal", "docs").await;
+    world.stop().await;
+    world.portal("docs", json!({})).await;
+    world.status("Portal", "docs", old).await;
+    world.start();
+    world.eventually("the portal is made", |w| w.named("docs").len() == 1).await;
+    world.synced("Portal", "docs").await;
+    world.end().await;
+}
