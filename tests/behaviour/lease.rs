@@ -92,14 +92,30 @@ impl Replicas {
         self.running.push(world.replica(self.started));
     }
 
-    /// Takes out the one that leads. Where a slow machine let one lose its lease by itself, another is started for it.
+    /// Starts another for each that a slow machine let lose its lease, as the kubelet would.
+    fn replace_the_ended(&mut self, world: &World) {
+        self.running.retain(|replica| !replica.has_ended());
+        while self.running.len() < 2 {
+            self.start(world);
+        }
+    }
+
+    /// Waits until a resource is Ready and Synced.
+    async fn synced(&mut self, world: &World, kind: &str, name: &str) {
+        let since = Instant::now();
+        while !world.is_synced(kind, name).await {
+            self.replace_the_ended(world);
+            let waited = since.elapsed();
+            assert!(waited < PATIENCE, "{kind} {name} is not in order after {waited:?}: {:#?}", world.lease().await);
+            sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// Takes out the one that leads.
     async fn take_leader(&mut self, world: &World) -> Replica {
         let since = Instant::now();
         loop {
-            self.running.retain(|replica| !replica.has_ended());
-            while self.running.len() < 2 {
-                self.start(world);
-            }
+            self.replace_the_ended(world);
             let holder = world.lease().await.holder_identity;
             let leads = |replica: &Replica| holder.as_ref() == Some(&replica.identity);
             if let Some(leader) = self.running.iter().position(leads) {
@@ -138,8 +154,8 @@ async fn a_leader_killed_at_twenty_random_moments_of_a_busy_apply_leaves_one_obj
         takeovers.push(killed.elapsed());
     }
     for n in 0..KILLS {
-        world.synced("Portal", &portal(n)).await;
-        world.synced("PortalTeam", &team(n)).await;
+        replicas.synced(&world, "Portal", &portal(n)).await;
+        replicas.synced(&world, "PortalTeam", &team(n)).await;
         let description = if n + 1 < KILLS { "second" } else { "first" };
         assert_eq!(world.only(&portal(n))["description"], description);
         world.only_team_in(&portal(n));

@@ -43,8 +43,12 @@ impl World {
 
     /// Waits until a resource is Ready and Synced for its present generation.
     pub(crate) async fn synced(&self, kind: &str, name: &str) -> Value {
-        let is = |o: &Value| is_current(o) && ["Ready", "Synced"].iter().all(|c| condition(o, c, "status") == "True");
-        self.until(kind, name, "became Ready and Synced", is).await
+        self.until(kind, name, "became Ready and Synced", is_synced).await
+    }
+
+    /// Whether a resource is Ready and Synced for its present generation now.
+    pub(crate) async fn is_synced(&self, kind: &str, name: &str) -> bool {
+        self.get(kind, name).await.is_some_and(|object| is_synced(&object))
     }
 
     /// Waits until `Ready` is not True for this reason, and returns the message.
@@ -156,4 +160,8 @@ impl World {
         let about = all.into_iter().filter(|e| e.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some(name));
         about.map(|e| (e.reason.unwrap_or_default(), e.note.unwrap_or_default())).collect()
     }
+}
+
+fn is_synced(object: &Value) -> bool {
+    is_current(object) && ["Ready", "Synced"].iter().all(|c| condition(object, c, "status") == "True")
 }
