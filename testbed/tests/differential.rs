@@ -78,7 +78,10 @@ impl Both {
             let mut pairs = real.iter().zip(simulated).enumerate();
             let first = pairs.find_map(|(index, (real, simulated))| Some((index, difference("", real, simulated)?)));
             if let Some((index, difference)) = first {
-                panic!("the watch of {path}: event {index} differs at {difference}\n\n{}\n{}\n", real[index], simulated[index]);
+                panic!(
+                    "the watch of {path}: event {index} differs at {difference}\n\n{}\n{}\n",
+                    real[index], simulated[index]
+                );
             }
             assert_eq!(real.len(), simulated.len(), "the watch of {path} told of more on one side");
         }

@@ -17,10 +17,9 @@ fn is_status_of_custom(target: &Target) -> bool {
     target.resource.builtin.is_none() && target.subresource == "status"
 }
 
-/// What a patch makes is decoded again.
+/// What a patch makes is decoded again. The real refusal shows the whole object; this one does not.
 pub(super) fn decoded(resource: &Resource, object: Value) -> Result<Value, Refusal> {
-    let shown = json!(object.to_string());
-    resource.decode(object).map_err(|why| Refusal::invalid("", "", "", &[Flaw::invalid("patch", &shown, &why)]))
+    resource.decode(object).map_err(|why| Refusal::invalid("", "", "", &[Flaw::invalid("patch", &Value::Null, &why)]))
 }
 
 pub(super) fn check_name(name: &str, object: &Value) -> Result<(), Refusal> {

@@ -113,9 +113,10 @@ fn note(names: &mut BTreeMap<String, String>, kind: &str, value: &Value) {
 fn is_time(word: &str) -> bool {
     let shape = "dddd-dd-ddTdd:dd:ddZ";
     word.len() == shape.len()
-        && word.chars().zip(shape.chars()).all(|(letter, expected)| {
-            if expected == 'd' { letter.is_ascii_digit() } else { letter == expected }
-        })
+        && word
+            .chars()
+            .zip(shape.chars())
+            .all(|(letter, expected)| if expected == 'd' { letter.is_ascii_digit() } else { letter == expected })
 }
 
 /// Causes come in any order.
@@ -133,7 +134,8 @@ pub(crate) fn difference(path: &str, one: &Value, other: &Value) -> Option<Strin
             let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
             keys.sort();
             keys.dedup();
-            keys.into_iter().find_map(|key| difference(&format!("{path}.{key}"), &one[key.as_str()], &other[key.as_str()]))
+            keys.into_iter()
+                .find_map(|key| difference(&format!("{path}.{key}"), &one[key.as_str()], &other[key.as_str()]))
         }
         (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
             left.iter().zip(right).enumerate().find_map(|(i, (l, r))| difference(&format!("{path}[{i}]"), l, r))
@@ -146,11 +148,15 @@ pub(crate) fn difference(path: &str, one: &Value, other: &Value) -> Option<Strin
 fn names_replace_what_is_random_and_nothing_else() {
     let mut names = Names::default();
     let object = json!({"metadata": {"uid": "a-b", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z", "managedFields": []}});
-    let expected = json!({"metadata": {"uid": "<uid 1>", "resourceVersion": "<version 1>", "creationTimestamp": "<time>"}});
+    let expected =
+        json!({"metadata": {"uid": "<uid 1>", "resourceVersion": "<version 1>", "creationTimestamp": "<time>"}});
     assert_eq!(names.normal(&object), expected);
     let message = json!("the UID (a-b): (7) is not (8), Code: 7");
     assert_eq!(names.normal(&message), "the UID (<uid 1>): (<version 1>) is not (8), Code: 7");
     let list = json!({"items": [], "metadata": {"resourceVersion": "9", "continue": "x"}});
     assert_eq!(names.normal(&list)["metadata"], json!({"resourceVersion": "<list>", "continue": "<continue>"}));
-    assert_eq!(difference("", &json!({"a": [1, 2]}), &json!({"a": [1, 3]})).unwrap(), ".a[1]:\n  real      2\n  simulated 3");
+    assert_eq!(
+        difference("", &json!({"a": [1, 2]}), &json!({"a": [1, 3]})).unwrap(),
+        ".a[1]:\n  real      2\n  simulated 3"
+    );
 }

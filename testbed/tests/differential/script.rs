@@ -35,12 +35,8 @@ pub(crate) const WIDGETS: Kind =
     Kind { prefix: "/apis/example.dev/v1", plural: "widgets", version: "example.dev/v1", kind: "Widget" };
 pub(crate) const SECRETS: Kind = Kind { prefix: "/api/v1", plural: "secrets", version: "v1", kind: "Secret" };
 pub(crate) const CONFIG_MAPS: Kind = Kind { prefix: "/api/v1", plural: "configmaps", version: "v1", kind: "ConfigMap" };
-pub(crate) const LEASES: Kind = Kind {
-    prefix: "/apis/coordination.k8s.io/v1",
-    plural: "leases",
-    version: "coordination.k8s.io/v1",
-    kind: "Lease",
-};
+pub(crate) const LEASES: Kind =
+    Kind { prefix: "/apis/coordination.k8s.io/v1", plural: "leases", version: "coordination.k8s.io/v1", kind: "Lease" };
 const KINDS: [Kind; 4] = [WIDGETS, SECRETS, CONFIG_MAPS, LEASES];
 
 impl Kind {
@@ -54,7 +50,8 @@ impl Kind {
 
     /// An object, with one of a few contents.
     pub(crate) fn object(self, namespace: &str, name: &str, content: usize) -> Value {
-        let mut object = json!({"apiVersion": self.version, "kind": self.kind, "metadata": {"name": name, "namespace": namespace}});
+        let mut object =
+            json!({"apiVersion": self.version, "kind": self.kind, "metadata": {"name": name, "namespace": namespace}});
         let (field, content) = self.content(content);
         object[field] = content;
         if self.plural == CONFIG_MAPS.plural {
@@ -132,7 +129,8 @@ pub(crate) fn fixed() -> Vec<Step> {
     full["spec"]["color"] = Value::Null;
     full["metadata"]["finalizers"] = json!(["example.dev/hold"]);
     let other = json!({"uid": "11111111-2222-4333-8444-555555555555"});
-    let held = json!({"uid": "$uid", "resourceVersion": "$version", "finalizers": ["example.dev/hold", "example.dev/more"]});
+    let held =
+        json!({"uid": "$uid", "resourceVersion": "$version", "finalizers": ["example.dev/hold", "example.dev/more"]});
     let released = json!({"uid": "$uid", "resourceVersion": "$version", "finalizers": []});
     let lease = LEASES.path("one", "f");
     let mut stale_lease = LEASES.object("one", "f", 1);
@@ -145,17 +143,26 @@ pub(crate) fn fixed() -> Vec<Step> {
         merge(status.clone(), json!({"metadata": {"uid": "$uid"}, "status": {"id": "1"}})),
         // A status patch for another UID is not refused.
         merge(status.clone(), json!({"metadata": other, "spec": {"size": 7}, "status": {"id": "2"}})),
-        merge(status.clone(), json!({"metadata": {"uid": "$uid", "resourceVersion": "$old-version"}, "status": {"id": "3"}})),
+        merge(
+            status.clone(),
+            json!({"metadata": {"uid": "$uid", "resourceVersion": "$old-version"}, "status": {"id": "3"}}),
+        ),
         merge(status.clone(), json!({"status": null})),
         merge(status, json!({"metadata": {"finalizers": []}, "status": {"id": 4}})),
         merge(path.clone(), json!({"metadata": other})),
-        merge(path.clone(), json!({"metadata": {"uid": "11111111-2222-4333-8444-555555555555", "resourceVersion": "$old-version"}})),
+        merge(
+            path.clone(),
+            json!({"metadata": {"uid": "11111111-2222-4333-8444-555555555555", "resourceVersion": "$old-version"}}),
+        ),
         merge(path.clone(), json!({"metadata": {"resourceVersion": null}})),
         merge(path.clone(), json!({"metadata": held})),
         step("DELETE", path.clone(), json!({"preconditions": {"uid": "$uid", "resourceVersion": "$old-version"}})),
         step("DELETE", path.clone(), json!({"propagationPolicy": "Background"})),
         step("DELETE", path.clone(), Value::Null),
-        merge(path.clone(), json!({"metadata": {"finalizers": ["example.dev/hold", "example.dev/more", "example.dev/new"]}})),
+        merge(
+            path.clone(),
+            json!({"metadata": {"finalizers": ["example.dev/hold", "example.dev/more", "example.dev/new"]}}),
+        ),
         step("POST", WIDGETS.collection("one"), full),
         merge(path.clone(), json!({"metadata": released})),
         get(path.clone()),
@@ -166,8 +173,16 @@ pub(crate) fn fixed() -> Vec<Step> {
         get("/apis/example.dev/v1/gadgets".to_owned()),
         get(WIDGETS.path("one", "f/scale")),
         step("DELETE", "/api/v1/namespaces/kube-system".to_owned(), Value::Null),
-        step("POST", "/api/v1/namespaces".to_owned(), json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "Bad_Name"}})),
-        step("POST", WIDGETS.collection("three"), json!({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": {"generateName": "g-"}, "spec": {"name": "g"}})),
+        step(
+            "POST",
+            "/api/v1/namespaces".to_owned(),
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "Bad_Name"}}),
+        ),
+        step(
+            "POST",
+            WIDGETS.collection("three"),
+            json!({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": {"generateName": "g-"}, "spec": {"name": "g"}}),
+        ),
     ]
 }
 
@@ -279,7 +294,9 @@ fn json_patched(random: &mut Rng, kind: Kind, path: String) -> Step {
     };
     let body = match random.u32(..5) {
         0 | 1 => json!([{"op": "replace", "path": format!("/{field}/{}", value.0), "value": value.1}]),
-        2 => json!([{"op": "test", "path": "/metadata/uid", "value": "$uid"}, {"op": "add", "path": format!("/{field}/{}", value.0), "value": value.1}]),
+        2 => {
+            json!([{"op": "test", "path": "/metadata/uid", "value": "$uid"}, {"op": "add", "path": format!("/{field}/{}", value.0), "value": value.1}])
+        }
         3 => json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "$old-version"}]),
         _ => json!([{"op": "remove", "path": "/metadata/annotations/gone"}]),
     };
