@@ -1,4 +1,5 @@
-//! A real Kubernetes control plane without containers: etcd, `kube-apiserver`, `kube-controller-manager` and `kubectl`.
+//! A real Kubernetes control plane without containers: etcd, `kube-apiserver`, `kube-controller-manager` and `kubectl`. And a simulated API
+//! server, in [`simulated`], for searching on virtual time.
 //!
 //! ```text
 //! ControlPlane::start()
@@ -19,6 +20,7 @@ mod control_plane;
 mod error;
 mod kubeconfig;
 mod process;
+pub mod simulated;
 
 pub use audit::Request;
 pub use binaries::binaries;
