@@ -46,7 +46,7 @@ mod tests {
         let recorded = ["/v2/portals/a", "/v2/portals/a/teams/t", "/v2/portals/b"];
         let recorded: Vec<Place> = recorded.into_iter().map(|text| Place::in_collection(path(text))).collect();
         assert_eq!(spread(&recorded, &[path("/v2/portals/a")]).len(), 2);
-        let client = Place { path: path("/clients/c"), listing: path("/servers/s/clients") };
+        let client = Place::listed(path("/clients/c"), path("/servers/s/clients"));
         assert_eq!(spread(&[client], &[path("/servers/s")]).len(), 1);
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     context::Secrets,
     core::Engine,
+    desired::Shape,
     key::Key,
     kind::Ops,
     pass::Pass,
@@ -16,6 +17,7 @@ use super::{
     spec::Common,
     stop::{Again, Halt, Judgement, Stop},
 };
+use crate::remote::Path;
 
 /// The smaller wins.
 type Rank = (bool, Option<Timestamp>, String);
@@ -28,8 +30,13 @@ impl Pass<'_> {
     pub fn claim(&self, resolved: &Resolved) -> Result<(), Stop> {
         let bound = Some(resolved.common.lifecycle.id.as_str()).filter(|id| !id.is_empty());
         let id = bound.or(self.status.id.as_deref()).or(resolved.id.as_deref());
-        let name = resolved.id.is_none().then_some(resolved.natural_key.as_str());
-        for (key, rival) in self.engine.cache.claimants(self.key.kind, name, id) {
+        // What is done once can be done again by another.
+        if resolved.shape == Shape::Action {
+            return Ok(());
+        }
+        let by_name = resolved.id.is_none() || resolved.parent.is_some();
+        let name = self.ops.natural_key(&self.object).filter(|_| by_name);
+        for (key, rival) in self.engine.cache.claimants(self.key.kind, name.as_deref(), id) {
             if rival.uid() == self.object.uid() || !self.is_same_object(resolved, &key, &rival, id) {
                 continue;
             }
@@ -82,15 +89,16 @@ impl Pass<'_> {
         same_collection && (same_id || (same_name && same_way))
     }
 
-    /// The live resource, other than this one, that has recorded an id.
+    /// The live resource, other than this one, that has recorded the object with this id at this place.
     #[must_use]
-    pub fn recorder_of(&self, id: &str) -> Option<Key> {
+    pub fn recorder_of(&self, id: &str, account: &str, path: &Path) -> Option<Key> {
         let claimants = self.engine.cache.claimants(self.key.kind, None, Some(id)).into_iter();
         let mut others = claimants.filter(|(_, o)| o.uid() != self.object.uid());
         others
             .find(|(_, o)| {
                 let status = o.status();
-                status.id.as_deref() == Some(id) && status.recorded(&self.engine.owner, o.uid()).is_some()
+                let recipe = status.recorded(&self.engine.owner, o.uid());
+                recipe.is_some_and(|recipe| recipe.account == account && recipe.path == path.as_str())
             })
             .map(|(key, _)| key)
     }

@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use super::{
     core::Engine,
+    done::Outcome,
     escrow::Data,
     events::transition,
     key::{Key, Target},
     kind::{ConnectionOps, Wait},
     kubernetes::{KubeError, Precondition},
     links::Known,
-    pass::Outcome,
     queue::{Cause, Lane},
     raw::Raw,
     reason::Reason,

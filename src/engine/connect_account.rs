@@ -24,7 +24,7 @@ impl ConnectionPass<'_> {
             .engine
             .recorded(self.key)
             .into_iter()
-            .filter(|(_, p)| p.parent().is_none())
+            .filter(|(_, p)| p.parent.is_none())
             .map(|(_, p)| p.path)
             .collect();
         for path in &recorded {

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 use super::{
     cache::AnyKind,
     connect::ConnectionPass,
+    done::Outcome,
     escrow,
     key::{Key, Target},
     kind::Identity,
     kubernetes::KubeError,
-    pass::Outcome,
     queue::Lane,
     raw::Raw,
     reason::Reason,

@@ -6,19 +6,21 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
+    desired::Shape,
     diff::telling_fields,
     equal::canonical,
     identify::{Identified, already_exists},
     kind::Identity,
     kubernetes::Precondition,
     mark::hex,
+    observe::items,
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
     status::{Intent, SentSecret, State, Tri, conditions},
     stop::{Again, Halt, Judgement, Stop},
 };
-use crate::remote::{ApiError, Call, Link, Path, Segment};
+use crate::remote::{ApiError, Call, Link, Path, PathError, Place, Segment};
 
 /// What a create brought.
 pub enum Made {
@@ -55,21 +57,29 @@ impl Pass<'_> {
         self.hold().await?;
         let link = resolved.link().clone();
         let mut body = fresh_body(&resolved.desired.body);
-        body.extend(resolved.id.iter().map(|id| (self.ops.id_field().to_owned(), id.clone().into())));
+        body.retain(|key, _| !resolved.desired.later.contains(&key.as_str()));
+        if let (Shape::Keyed, Some(id)) = (resolved.shape, &resolved.id) {
+            body.insert(self.ops.id_field().to_owned(), id.clone().into());
+        }
         if resolved.identity == Identity::Intent {
             // What is only sent at the beginning is never shown, and tells nothing.
-            self.write_intent(resolved, &body).await?;
+            self.write_intent(resolved, &body, None).await?;
         }
         body.extend(resolved.desired.initial.clone());
+        body.extend(resolved.desired.along.clone());
         // Between the first look and now a rival may have come. Nothing was sent yet, so nothing is open.
         if let Err(stop) = self.claim(resolved) {
             self.status.creating = None;
             return Err(stop);
         }
         let body = Value::Object(body);
-        let answer = self.send(&link, Call::new(Method::POST, &resolved.collection).body(&body)).await;
+        let (method, path) = match (resolved.shape, Self::place_to_be(resolved)?) {
+            (Shape::Upsert, Some(place)) => (Method::PUT, place.path),
+            _ => (Method::POST, resolved.collection.clone()),
+        };
+        let answer = self.send(&link, Call::new(method, &path).body(&body)).await;
         let object = match answer {
-            Ok(object) => object.unwrap_or_default(),
+            Ok(object) => self.ops.normalize(object.unwrap_or_default()),
             Err(error) => {
                 if error.is_definite() {
                     self.status.creating = None;
@@ -77,8 +87,12 @@ impl Pass<'_> {
                     self.engine.remember(self.object.uid(), |memory| memory.unsettled = Some(Instant::now() + window));
                 }
                 return match (error, &resolved.id) {
+                    // The collection answered just now, so it is something else that is not there.
+                    (ApiError::Absent(words), _) if resolved.shape == Shape::Upsert => Err(self.reference_gone(&words)),
                     (ApiError::Absent(words), _) => Err(self.parent_gone(resolved, &words)),
-                    (ApiError::Refused(refusal), Some(id)) if refusal.status == 409 => {
+                    (ApiError::Refused(refusal), Some(id))
+                        if refusal.status == 409 && resolved.shape == Shape::Keyed =>
+                    {
                         if repeatable {
                             let why = format!("the API says that the id {id} is taken and does not show what has it");
                             let found = self.take_own(resolved, id).await?;
@@ -88,15 +102,15 @@ impl Pass<'_> {
                         }
                         Err(Stop::refused(Reason::AlreadyExists, already_exists(resolved, self.key.kind, id)))
                     }
-                    (error, _) => Err(Self::stop(&link, error)),
+                    (error, _) => Err(self.refusal(&link, error)),
                 };
             }
         };
-        let id = self.ops.id(&object).unwrap_or_default().to_owned();
-        let segment = Segment::new(&id).map_err(|e| {
+        let id = resolved.id_of(self.ops, &object);
+        let place = resolved.place(&id).map_err(|e| {
             Stop::refused(Reason::RemoteUnavailable, format!("the API made an object and did not say its id: {e}"))
         })?;
-        let path = resolved.collection.child(&segment);
+        let path = place.path;
         self.made = true;
         self.status.parts.clear();
         self.record(resolved, &id, &path, false);
@@ -108,8 +122,24 @@ impl Pass<'_> {
         Ok(Made::Now(object))
     }
 
-    async fn write_intent(&mut self, resolved: &Resolved, body: &Map<String, Value>) -> Result<(), Stop> {
+    /// Where the object will be, if that is known before it is made.
+    fn place_to_be(resolved: &Resolved) -> Result<Option<Place>, Stop> {
+        let place = resolved.id.as_deref().map(|id| resolved.place(id)).transpose();
+        place.map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the id: {e}")))
+    }
+
+    /// Writes what is about to be sent. `seen`: what was there before, where something always is.
+    ///
+    /// # Errors
+    /// [`Stop::Kube`].
+    pub async fn write_intent(
+        &mut self,
+        resolved: &Resolved,
+        body: &Map<String, Value>,
+        seen: Option<String>,
+    ) -> Result<(), Stop> {
         let fields = telling_fields(&resolved.desired, body);
+        let object = Self::place_to_be(resolved)?.map(|place| place.path.to_string());
         self.status.id = None;
         self.status.remote = None;
         self.status.creating = Some(Intent {
@@ -119,6 +149,8 @@ impl Pass<'_> {
             connection: resolved.connection_name(),
             account: resolved.link().account(),
             path: resolved.collection.to_string(),
+            object,
+            seen,
             key: resolved.natural_key.clone(),
             digest: digest(&fields, &Value::Object(body.clone())),
             secret: resolved.handout.as_ref().and_then(|handout| {
@@ -148,7 +180,8 @@ impl Pass<'_> {
     }
 
     /// An earlier create may still take effect unseen: nothing is known that the status does not say.
-    fn still_waiting(&self, until: Instant) -> Stop {
+    #[must_use]
+    pub fn still_waiting(&self, until: Instant) -> Stop {
         let waits = "an earlier create may still take effect; looking for its result after the wait";
         // Known to be absent, unless the last try says otherwise: then nothing that was true still is.
         let (judgement, (reason, message)) = match self.failure() {
@@ -176,16 +209,16 @@ impl Pass<'_> {
     /// # Errors
     /// [`ApiError`] of the listing.
     pub async fn made_by(&mut self, intent: &Intent, link: &Link, collection: &Path) -> Result<Vec<Value>, ApiError> {
-        let items = if self.ops.identity() == Identity::Derived {
-            // The user chose the id: no other object can be the one.
-            let id = Segment::new(&intent.key).map_err(|e| ApiError::NotSent(e.to_string()))?;
-            match self.send(link, Call::new(Method::GET, &collection.child(&id))).await {
+        let damaged = |e: PathError| ApiError::NotSent(format!("status.creating is damaged: {e}"));
+        let items = if let Some(object) = &intent.object {
+            // No other object can be the one.
+            match self.send(link, Call::new(Method::GET, &Path::parse(object).map_err(damaged)?)).await {
                 Err(ApiError::Absent(_)) => Vec::new(),
-                other => other?.into_iter().collect(),
+                other => other?.into_iter().map(|object| self.ops.normalize(object)).collect(),
             }
         } else {
-            let filter = link.api().equals_query("name", &intent.key);
-            match link.list(collection, filter.as_deref(), &mut self.requests).await {
+            let filter = link.api().equals_query(self.ops.key_field(), &intent.key);
+            match items(self.ops, link, collection, filter.as_deref(), &mut self.requests).await {
                 // The parent is gone, and with it whatever was made below it.
                 Err(ApiError::Absent(_)) => Vec::new(),
                 other => other?,
@@ -193,15 +226,27 @@ impl Pass<'_> {
         };
         let mut ours = Vec::new();
         for item in items {
-            let id = self.ops.id(&item).unwrap_or_default();
+            let Ok((id, path)) = self.made_at(intent, collection, &item) else { continue };
             if digest(&intent.fields, &item) == intent.digest
-                && self.recorder_of(id).is_none()
+                && self.recorder_of(&id, &intent.account, &path).is_none()
                 && self.has_secret_of(intent, &item).await?
             {
                 ours.push(item);
             }
         }
         Ok(ours)
+    }
+
+    /// The id and the path of what an open create made.
+    ///
+    /// # Errors
+    /// [`PathError`] for an object without an id, and where someone wrote into the status.
+    pub fn made_at(&self, intent: &Intent, collection: &Path, item: &Value) -> Result<(String, Path), PathError> {
+        if let Some(object) = &intent.object {
+            return Ok((intent.key.clone(), Path::parse(object)?));
+        }
+        let id = self.ops.id(item).unwrap_or_default();
+        Ok((id.to_owned(), collection.child(&Segment::new(id)?)))
     }
 
     /// Whether an object has the secret that the create sent, as far as the API shows it.
@@ -239,13 +284,12 @@ impl Pass<'_> {
                 Ok(None)
             }
             [object] => {
-                let id = self.ops.id(object).unwrap_or_default().to_owned();
-                let path = collection
-                    .child(&Segment::new(&id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?);
+                let made = self.made_at(&intent, &collection, object);
+                let (id, path) = made.map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?;
                 self.record(resolved, &id, &path, false);
                 // At once: a change that is sent now could make it another object than the one that was looked for.
                 self.persist(&link, &path).await?;
-                if path.collection().as_ref() != Some(&resolved.collection) {
+                if collection != resolved.collection {
                     // The spec has moved on meanwhile; the next pass moves the object.
                     return self.by_moved_record(resolved).await;
                 }
@@ -268,7 +312,8 @@ impl Pass<'_> {
 }
 
 /// What a create sends: everything that has a value.
-fn fresh_body(desired: &Map<String, Value>) -> Map<String, Value> {
+#[must_use]
+pub fn fresh_body(desired: &Map<String, Value>) -> Map<String, Value> {
     let clean = |(key, value): (&String, &Value)| match value {
         Value::Null => None,
         Value::Object(map) => Some((
@@ -282,7 +327,7 @@ fn fresh_body(desired: &Map<String, Value>) -> Map<String, Value> {
 
 /// A digest of some fields of an object. What says nothing is equal to what is absent.
 #[must_use]
-fn digest(fields: &[String], object: &Value) -> String {
+pub fn digest(fields: &[String], object: &Value) -> String {
     let mut values: Vec<(&String, Value)> =
         fields.iter().map(|field| (field, canonical(None, &object[field.as_str()], true))).collect();
     values.sort_by(|a, b| a.0.cmp(b.0));

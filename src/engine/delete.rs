@@ -1,5 +1,8 @@
 //! Deletion always ends (law 5): it needs no valid spec and no reference, only the recipe in the status.
+use std::time::Duration;
+
 use http::Method;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
@@ -8,7 +11,7 @@ use super::{
     kind::Identity,
     links::Known,
     mark::{self, Mark},
-    observe::Read,
+    observe::{Read, items},
     pass::Pass,
     reason::Reason,
     resolve::parse_connection,
@@ -16,7 +19,10 @@ use super::{
     status::{Intent, Recipe},
     stop::{Again, Halt, Judgement, Stop},
 };
-use crate::remote::{ApiError, Call, Path, Place, Segment};
+use crate::remote::{ApiError, Call, Path, Place};
+
+/// For so many minutes what has to go first is waited for.
+const LONGEST_WAIT: u32 = 5;
 
 /// How a deletion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +61,13 @@ impl Pass<'_> {
             Ok(common) => common.lifecycle,
             Err(_) => return Ok(Ended::Released("its deletion policy cannot be read")),
         };
-        if lifecycle.deletion == Deletion::Retain {
-            return Ok(Ended::Released("lifecycle.deletion is Retain"));
+        if self.ops.deletion(&lifecycle) == Deletion::Retain {
+            let why = if lifecycle.deletion.is_some() {
+                "lifecycle.deletion is Retain"
+            } else {
+                "that is what happens to it unless lifecycle.deletion is Delete"
+            };
+            return Ok(Ended::Released(why));
         }
         if lifecycle.mode == Mode::Observe {
             return Ok(Ended::Released("it was only observed"));
@@ -82,6 +93,7 @@ impl Pass<'_> {
 
     async fn by_recipe(&mut self, recipe: &Recipe) -> Result<Ended, Stop> {
         let place = recipe.place().map_err(|e| blocked(format!("status.remote is damaged: {e}")))?;
+        self.wait_for_those_that_go_first(&place.path)?;
         self.wait_for_children(&place.path).await?;
         let known = self.connection_of(&recipe.connection, &recipe.account)?;
         let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
@@ -108,7 +120,23 @@ impl Pass<'_> {
                 }
             }
         }
-        self.remove(&known, &place).await
+        match &recipe.reset {
+            None => self.remove(&known, &place).await,
+            Some(reset) => self.put_back(&known, &place, reset).await,
+        }
+    }
+
+    /// What cannot be deleted is left as it was when nobody had changed it.
+    async fn put_back(&mut self, known: &Known, place: &Place, reset: &Map<String, Value>) -> Result<Ended, Stop> {
+        if reset.is_empty() {
+            return Ok(Ended::Deleted);
+        }
+        let body = Value::Object(self.ops.patched(reset.clone()));
+        let link = known.link.clone();
+        match self.send(&link, Call::new(Method::PATCH, &place.path).body(&body)).await {
+            Ok(_) | Err(ApiError::Absent(_)) => Ok(Ended::Deleted),
+            Err(error) => Err(Self::blocked_by(known, error)),
+        }
     }
 
     /// A create whose result is not known: what it made is ours, and goes.
@@ -126,17 +154,19 @@ impl Pass<'_> {
             Path::parse(&intent.path).map_err(|e| blocked(format!("status.creating.path is damaged: {e}")))?;
         let link = known.link.clone();
         let made = self.made_by(intent, &link, &collection).await.map_err(|e| Self::blocked_by(&known, e))?;
-        let ids: Vec<&str> = made.iter().filter_map(|item| self.ops.id(item)).collect();
-        match ids.as_slice() {
+        match made.as_slice() {
             [] => Ok(Ended::Deleted),
-            [id] => {
-                let path = collection.child(&Segment::new(id).map_err(|e| blocked(e.to_string()))?);
+            [one] => {
+                let (_, path) = self.made_at(intent, &collection, one).map_err(|e| blocked(e.to_string()))?;
                 self.remove(&known, &Place::in_collection(path)).await
             }
-            several => Err(blocked(format!(
-                "each of the objects {} could be the one that was created; delete the right one at the API",
-                several.join(", ")
-            ))),
+            several => {
+                let ids: Vec<&str> = several.iter().filter_map(|item| self.ops.id(item)).collect();
+                Err(blocked(format!(
+                    "each of the objects {} could be the one that was created; delete the right one at the API",
+                    ids.join(", ")
+                )))
+            }
         }
     }
 
@@ -173,10 +203,8 @@ impl Pass<'_> {
             let place = resolved.place(id).map_err(|e| blocked(e.to_string()))?;
             return self.remove(&resolved.known, &place).await;
         }
-        let items = link
-            .list(&resolved.listing, None, &mut self.requests)
-            .await
-            .map_err(|e| Self::blocked_by(&resolved.known, e))?;
+        let items = items(self.ops, &link, &resolved.listing, None, &mut self.requests).await;
+        let items = items.map_err(|e| Self::blocked_by(&resolved.known, e))?;
         for item in items.iter().filter(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours) {
             let place = resolved.place(self.ops.id(item).unwrap_or_default()).map_err(|e| blocked(e.to_string()))?;
             self.remove(&resolved.known, &place).await?;
@@ -191,6 +219,37 @@ impl Pass<'_> {
             Ok(_) | Err(ApiError::Absent(_)) => Ok(Ended::Deleted),
             Err(error) => Err(Self::blocked_by(known, error)),
         }
+    }
+
+    /// What has to be gone before this object can go is waited for, whoever deletes it, but not for ever.
+    fn wait_for_those_that_go_first(&self, path: &Path) -> Result<(), Stop> {
+        let since = self.object.metadata.deletion_timestamp.as_ref().map(|since| since.0);
+        let waited = since.and_then(|since| Duration::try_from(self.engine.clock.now().duration_since(since)).ok());
+        if waited.unwrap_or_default() > self.engine.settings.minute * LONGEST_WAIT {
+            return Ok(());
+        }
+        let first: Vec<String> = self
+            .engine
+            .cache
+            .all()
+            .into_iter()
+            .filter(|(key, child)| {
+                let Some(AnyKind::Resource(ops)) = self.engine.cache.ops(key.kind) else { return false };
+                let (status, uid) = (child.status(), child.uid());
+                let recorded = status.recorded(&self.engine.owner, uid).and_then(|recipe| recipe.place().ok());
+                let open = || {
+                    status.intent(&self.engine.owner, uid).and_then(|intent| Path::parse(intent.object.as_ref()?).ok())
+                };
+                let is_below = recorded
+                    .map_or_else(|| open().is_some_and(|object| object.is_below(path)), |place| place.is_below(path));
+                ops.goes_first() && child.is_deleting() && child.is_held() && is_below
+            })
+            .map(|(key, _)| format!("{} {}/{}", key.kind, key.namespace, key.name))
+            .collect();
+        if first.is_empty() {
+            return Ok(());
+        }
+        Err(blocked(format!("these have to be gone at the API before it: {}", first.join(", "))))
     }
 
     /// Objects below this one would go with it. Those that nobody deletes are waited for, in the same namespace and while that lives.
@@ -272,7 +331,7 @@ impl Pass<'_> {
         };
         let connection = recorded.or_else(open).or_else(named).and_then(|name| parse_connection(self.ops, &name));
         let mut keys: Vec<Key> = connection.into_iter().collect();
-        let parents = self.status.remote.as_ref().and_then(|r| r.place().ok()).and_then(|place| place.parent());
+        let parents = self.status.remote.as_ref().and_then(|r| r.place().ok()).and_then(|place| place.parent);
         if let (Some(parent), Some(connection)) = (parents, keys.first().cloned()) {
             keys.extend(
                 self.engine.recorded(&connection).into_iter().filter(|(_, p)| p.path == parent).map(|(k, _)| k),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{context::Cx, kind::Wait, spec::SecretKeyRef};
 use crate::remote::Path;
 
-/// Where an object lives, and who chooses its id.
+/// Where an object lives, how it comes to be, and who chooses its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `POST {path}` makes an object and says its id; `{path}/{id}` is the object; `GET {path}` lists.
@@ -26,6 +26,101 @@ pub enum Endpoint {
         /// Where the objects are listed: the collection, or a list below a parent.
         listing: Path,
     },
+    /// `PUT {path}/{id}` makes an object under the id that the user chose; `GET {path}` lists.
+    Upsert {
+        /// The collection.
+        path: Path,
+    },
+    /// Others make the objects, and the spec names one by its natural key; `{path}/{id}` is the object; `GET {path}` lists.
+    Claimed {
+        /// The collection.
+        path: Path,
+    },
+    /// One object that is there as long as its parent is: `GET` and `PATCH {path}`.
+    Singleton {
+        /// The object.
+        path: Path,
+        /// What it belongs to.
+        parent: Path,
+    },
+    /// At most one object below its parent: `POST {path}` makes it, and `{path}` is the object.
+    Sole {
+        /// The object.
+        path: Path,
+        /// What it belongs to.
+        parent: Path,
+    },
+    /// Something that is done once and not kept: `PUT {path}` starts it, `GET {path}` shows the last one.
+    Action {
+        /// The last one.
+        path: Path,
+        /// What it belongs to.
+        parent: Path,
+    },
+}
+
+impl Endpoint {
+    /// The shape alone.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Collection { .. } => Shape::Collection,
+            Self::Keyed { .. } => Shape::Keyed,
+            Self::Upsert { .. } => Shape::Upsert,
+            Self::Claimed { .. } => Shape::Claimed,
+            Self::Singleton { .. } => Shape::Singleton,
+            Self::Sole { .. } => Shape::Sole,
+            Self::Action { .. } => Shape::Action,
+        }
+    }
+
+    /// What an object that no list shows belongs to.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Path> {
+        match self {
+            Self::Singleton { parent, .. } | Self::Sole { parent, .. } | Self::Action { parent, .. } => Some(parent),
+            Self::Collection { .. } | Self::Keyed { .. } | Self::Upsert { .. } | Self::Claimed { .. } => None,
+        }
+    }
+
+    /// Where objects are made, where they are listed, and the parent of an object that no list shows.
+    #[must_use]
+    pub fn into_paths(self) -> (Path, Path, Option<Path>) {
+        match self {
+            Self::Collection { path } | Self::Upsert { path } | Self::Claimed { path } => (path.clone(), path, None),
+            Self::Keyed { path, listing } => (path, listing, None),
+            Self::Singleton { path, parent } | Self::Sole { path, parent } | Self::Action { path, parent } => {
+                (path.clone(), path, Some(parent))
+            }
+        }
+    }
+}
+
+/// An [`Endpoint`] without its paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// See [`Endpoint::Collection`].
+    Collection,
+    /// See [`Endpoint::Keyed`].
+    Keyed,
+    /// See [`Endpoint::Upsert`].
+    Upsert,
+    /// See [`Endpoint::Claimed`].
+    Claimed,
+    /// See [`Endpoint::Singleton`].
+    Singleton,
+    /// See [`Endpoint::Sole`].
+    Sole,
+    /// See [`Endpoint::Action`].
+    Action,
+}
+
+impl Shape {
+    /// Whether objects of this shape are there without us, and what the spec names is taken as it is.
+    #[must_use]
+    pub fn is_given(self) -> bool {
+        matches!(self, Self::Claimed | Self::Singleton)
+    }
 }
 
 /// How values are compared that can be written in more than one way.
@@ -67,8 +162,14 @@ pub struct Desired {
     pub secrets: &'static [&'static str],
     /// The members of an object as read that are not sent back where objects are replaced whole.
     pub unsent: &'static [&'static str],
-    /// The fields of the body that an object keeps for ever: the id of its parent.
+    /// The fields of the body, with dots, that an object keeps for ever: the id of its parent, its type.
     pub fixed: &'static [&'static str],
+    /// The fields of the body that the API does not take when it makes an object: they are sent right after.
+    pub later: &'static [&'static str],
+    /// Members that go with everything that is sent and are never compared, such as a wish to notify people.
+    pub along: Map<String, Value>,
+    /// The values that an object which cannot be deleted has when nobody has changed it.
+    pub reset: Map<String, Value>,
     /// A field that can also be replaced alone, by `PUT {object}/{field}`; some versions of the API may lack the operation.
     pub alone: Option<&'static str>,
     /// Whether an absent member equals its zero value. The engine sets it, as the API says.
@@ -99,6 +200,24 @@ impl Desired {
             _ => Map::new(),
         };
         Self { body, ..Self::default() }
+    }
+
+    /// Whether a difference at this place lies in what an object keeps for ever.
+    #[must_use]
+    pub fn is_fixed(&self, path: &[String]) -> bool {
+        let is_part = |field: &str| {
+            let mut fixed = field.split('.');
+            let mut here = path.iter();
+            // The one lies within the other, whichever is the deeper.
+            loop {
+                match (fixed.next(), here.next()) {
+                    (Some(fixed), Some(here)) if fixed != here => return false,
+                    (Some(_), Some(_)) => {}
+                    _ => return true,
+                }
+            }
+        };
+        self.fixed.iter().any(|field| is_part(field))
     }
 
     /// How a field is compared; `path` without the positions in lists.

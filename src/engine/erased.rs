@@ -10,11 +10,12 @@ use super::{
     context::Cx,
     desired::{Desired, Endpoint, Output},
     key::Info,
-    kind::{Connection, Identity, Kind, Object, Wait},
+    kind::{Connection, Identity, Kind, Milestone, Object, Wait},
     part::{Part, Progress},
     raw::Raw,
+    spec::{Deletion, Lifecycle},
 };
-use crate::remote::{Credential, Dialect, Path};
+use crate::remote::{Credential, Dialect, Path, Refusal};
 
 /// A [`Kind`] with its type erased: the engine is compiled once, not once per kind.
 pub trait Ops: Send + Sync + 'static {
@@ -37,8 +38,26 @@ pub trait Ops: Send + Sync + 'static {
     fn id<'v>(&self, item: &'v Value) -> Option<&'v str> {
         item[self.id_field()].as_str()
     }
+    /// See [`Kind::KEY`].
+    fn key_field(&self) -> &'static str;
+    /// See [`Kind::BARE_LISTING`].
+    fn has_bare_listing(&self) -> bool;
     /// See [`Kind::REPEATABLE`].
     fn is_repeatable(&self) -> bool;
+    /// What becomes of the object when the resource is deleted.
+    fn deletion(&self, lifecycle: &Lifecycle) -> Deletion;
+    /// See [`Kind::GOES_FIRST`].
+    fn goes_first(&self) -> bool;
+    /// See [`Kind::MILESTONES`].
+    fn milestone_conditions(&self) -> &'static [&'static str];
+    /// See [`Kind::milestones`].
+    fn milestones(&self, object: &Value) -> Vec<Milestone>;
+    /// See [`Kind::normalize`].
+    fn normalize(&self, object: Value) -> Value;
+    /// See [`Kind::patched`].
+    fn patched(&self, body: Map<String, Value>) -> Map<String, Value>;
+    /// See [`Kind::waits_for`].
+    fn waits_for(&self, refusal: &Refusal) -> Option<&'static str>;
     /// See [`Kind::natural_key`]; none for an object that does not decode.
     fn natural_key(&self, object: &Raw) -> Option<String>;
     /// See [`Kind::chosen_id`]; none for an object that does not decode.
@@ -162,8 +181,35 @@ impl<K: Kind> Ops for Erased<K> {
     fn id_field(&self) -> &'static str {
         K::ID
     }
+    fn key_field(&self) -> &'static str {
+        K::KEY
+    }
+    fn has_bare_listing(&self) -> bool {
+        K::BARE_LISTING
+    }
     fn is_repeatable(&self) -> bool {
         K::REPEATABLE
+    }
+    fn deletion(&self, lifecycle: &Lifecycle) -> Deletion {
+        lifecycle.deletion.unwrap_or(K::DELETION)
+    }
+    fn goes_first(&self) -> bool {
+        K::GOES_FIRST
+    }
+    fn milestone_conditions(&self) -> &'static [&'static str] {
+        K::MILESTONES
+    }
+    fn milestones(&self, object: &Value) -> Vec<Milestone> {
+        K::milestones(object)
+    }
+    fn normalize(&self, object: Value) -> Value {
+        K::normalize(object)
+    }
+    fn patched(&self, body: Map<String, Value>) -> Map<String, Value> {
+        K::patched(body)
+    }
+    fn waits_for(&self, refusal: &Refusal) -> Option<&'static str> {
+        K::waits_for(refusal)
     }
     fn natural_key(&self, object: &Raw) -> Option<String> {
         typed::<K>(object).ok()?.natural_key()

@@ -1,20 +1,22 @@
 //! Which object is this resource's? By recorded id, by open create, by binding, by mark, and, only if the user says so, by name.
 use http::Method;
-use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
+    desired::Shape,
+    diff::{Difference, diff},
+    key::Key,
     kind::Identity,
     mark::{self, Mark},
-    observe::{Read, wake_recorder},
+    observe::{Read, items, wake_recorder},
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
     spec::{Adoption, Replace},
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Path, Place, Segment};
+use crate::remote::{ApiError, Call, Path, Place};
 
 /// What an object turned out to be.
 #[derive(Default)]
@@ -89,6 +91,11 @@ impl Pass<'_> {
                 Reason::NotFound,
                 format!("there is no object with the id {} at the API", lifecycle.id),
             )),
+            Read::Absent if resolved.shape == Shape::Claimed => {
+                self.forget_record();
+                Ok(None)
+            }
+            Read::Absent if resolved.shape == Shape::Singleton => Err(Self::hidden(&place)),
             Read::Absent => {
                 // Made again only where nobody has taken its place meanwhile.
                 let items = self.check_absence(resolved, &place).await?;
@@ -111,6 +118,11 @@ impl Pass<'_> {
 
     /// The object is at another place than the spec says now, and is still there.
     async fn move_away(&mut self, resolved: &Resolved, path: &Path) -> Result<Option<Identified>, Stop> {
+        if resolved.shape.is_given() {
+            // What others made, or what a parent always has, is left where it is.
+            self.forget_record();
+            return Ok(None);
+        }
         if resolved.common.lifecycle.replace != Replace::Allow || !resolved.writes {
             let message = format!(
                 "the object is at {path} and cannot move to {}; set lifecycle.replace: Allow to delete it there and make it again",
@@ -118,12 +130,21 @@ impl Pass<'_> {
             );
             return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
         }
+        self.delete_to_replace(resolved, path).await?;
+        Ok(None)
+    }
+
+    /// Deletes the object so that it can be made again, elsewhere or otherwise.
+    ///
+    /// # Errors
+    /// [`Stop`] where the API refuses.
+    pub async fn delete_to_replace(&mut self, resolved: &Resolved, path: &Path) -> Result<(), Stop> {
         let link = resolved.link().clone();
         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
         match self.send(&link, Call::new(Method::DELETE, path).query(query)).await {
             Ok(_) | Err(ApiError::Absent(_)) => {
                 self.forget_record();
-                Ok(None)
+                Ok(())
             }
             Err(error) => Err(Self::stop(&link, error)),
         }
@@ -140,7 +161,12 @@ impl Pass<'_> {
         Self::may_take_over(resolved)?;
         let place =
             resolved.place(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("lifecycle.id: {e}")))?;
-        if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
+        if let Some(only) = resolved.id.as_deref().filter(|only| place.is_alone() && *only != id) {
+            let message =
+                format!("lifecycle.id is {id}, and the only object that this resource can have is that of {only}");
+            return Err(Stop::hopeless(Reason::InvalidSpec, message));
+        }
+        if let Some(other) = self.taken_by(resolved, id, &place) {
             return Err(self.conflict(format!("the object {id} belongs to {other}")));
         }
         match self.read(resolved.link().clone().as_ref(), &place).await? {
@@ -168,8 +194,9 @@ impl Pass<'_> {
         let marked = self.ops.identity() == Identity::Mark;
         // An earlier pass may have created it under another name: only a complete listing tells.
         let everything = marked && self.was_held;
-        let filter = (!everything).then(|| link.api().equals_query("name", &resolved.natural_key)).flatten();
-        let items = link.list(&resolved.listing, filter.as_deref(), &mut self.requests).await;
+        let filter =
+            (!everything).then(|| link.api().equals_query(self.ops.key_field(), &resolved.natural_key)).flatten();
+        let items = items(self.ops, &link, &resolved.listing, filter.as_deref(), &mut self.requests).await;
         let items = match items {
             Err(ApiError::Absent(words)) => return Err(self.parent_gone(resolved, &words)),
             other => other.map_err(|e| Self::stop(&link, e))?,
@@ -184,11 +211,12 @@ impl Pass<'_> {
             return Ok(Identified::default());
         }
         let place = resolved.place(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the id: {e}")))?;
-        if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
+        if let Some(other) = self.taken_by(resolved, id, &place) {
             return Err(self.conflict(format!("the object {id} belongs to {other}")));
         }
         match self.read(resolved.link().clone().as_ref(), &place).await? {
             Read::Found(object) => self.take_stranger(resolved, &[&object]),
+            Read::Absent if resolved.shape == Shape::Singleton => Err(Self::hidden(&place)),
             Read::Absent => Ok(Identified::default()),
             Read::ParentAbsent(_) => Err(self.parent_gone(resolved, "not found")),
         }
@@ -215,11 +243,18 @@ impl Pass<'_> {
                 return Ok(found);
             }
         }
-        let named: Vec<&Value> = items.iter().filter(|item| item["name"] == resolved.natural_key.as_str()).collect();
+        let people = resolved.shape == Shape::Claimed;
+        let is_named = |item: &&Value| {
+            let name = item[self.ops.key_field()].as_str().unwrap_or_default();
+            // What people are called by is written in any case.
+            name == resolved.natural_key || (people && name.eq_ignore_ascii_case(&resolved.natural_key))
+        };
+        let named: Vec<&Value> = items.iter().filter(is_named).collect();
         for item in &named {
             self.check_mark(resolved, item, false)?;
             let id = self.ops.id(item).unwrap_or_default();
-            if let Some(other) = self.recorder_of(id).filter(|_| resolved.writes) {
+            let Ok(place) = resolved.place(id) else { continue };
+            if let Some(other) = self.taken_by(resolved, id, &place) {
                 return Err(self.conflict(format!("the object of this name ({id}) belongs to {other}")));
             }
         }
@@ -234,11 +269,15 @@ impl Pass<'_> {
     /// What to do about objects of the wanted name that are nobody's.
     fn take_stranger(&mut self, resolved: &Resolved, named: &[&Value]) -> Result<Identified, Stop> {
         let (what, name) = (self.key.kind, &resolved.natural_key);
-        let ids: Vec<&str> = named.iter().filter_map(|item| self.ops.id(item)).collect();
+        let ids: Vec<String> = named.iter().map(|item| resolved.id_of(self.ops, item)).collect();
+        let may = resolved.common.lifecycle.adoption == Adoption::Adopt || resolved.shape.is_given();
         match ids.as_slice() {
             [] => Ok(Identified::default()),
-            [id] if !resolved.writes || resolved.common.lifecycle.adoption == Adoption::Adopt => {
-                Self::may_take_over(resolved)?;
+            [id] if !resolved.writes || may => {
+                // What belongs to a parent that may be referred to may be taken with it.
+                if !resolved.shape.is_given() || resolved.common.connection_ref.is_some() {
+                    Self::may_take_over(resolved)?;
+                }
                 Self::check_listed(resolved, named[0], id)?;
                 self.check_built_in(resolved, named[0], id)?;
                 let place = resolved.place(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?;
@@ -258,61 +297,6 @@ impl Pass<'_> {
                 Err(Stop::refused(Reason::Ambiguous, message))
             }
         }
-    }
-
-    /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
-    async fn keep_oldest(&mut self, resolved: &Resolved, mut ours: Vec<Value>) -> Result<Option<Identified>, Stop> {
-        let link = resolved.link().clone();
-        let field = self.ops.id_field();
-        // Fractions of a second come in any length, so texts cannot be compared.
-        let made = |item: &Value| item["created_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-        ours.sort_by_key(made);
-        let mut ours = ours.into_iter();
-        let Some(kept) = ours.next() else { return Ok(None) };
-        let segment = |item: &Value| {
-            Segment::new(item[field].as_str().unwrap_or_default())
-                .map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))
-        };
-        for duplicate in ours.filter(|_| resolved.writes) {
-            let path = resolved.collection.child(&segment(&duplicate)?);
-            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
-                Ok(_) | Err(ApiError::Absent(_)) => {
-                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
-                }
-                Err(error) => return Err(Self::stop(&link, error)),
-            }
-        }
-        let path = resolved.collection.child(&segment(&kept)?);
-        self.record(resolved, kept[field].as_str().unwrap_or_default(), &path, !resolved.writes);
-        Ok(Some(Identified { object: Some(kept), recorded: true, adopted: resolved.writes }))
-    }
-
-    /// Removes objects that a sweep found to carry this very resource's mark besides its own object (law 1).
-    ///
-    /// # Errors
-    /// [`Stop`] where one cannot be read or removed.
-    pub async fn remove_duplicates(&mut self, resolved: &Resolved) -> Result<(), Stop> {
-        let found = self.engine.remember(self.object.uid(), |memory| std::mem::take(&mut memory.duplicates));
-        let own = self.status.remote.as_ref().map(|r| r.path.clone());
-        for path in
-            found.into_iter().filter(|path| resolved.writes && own.as_deref().is_some_and(|own| own != path.as_str()))
-        {
-            let link = resolved.link().clone();
-            let place = Place::in_collection(path.clone());
-            let Read::Found(object) = self.read(&link, &place).await? else { continue };
-            if mark::uid(&object, &self.engine.owner) != Some(self.object.uid()) {
-                continue;
-            }
-            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
-                Ok(_) | Err(ApiError::Absent(_)) => {
-                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
-                }
-                Err(error) => return Err(Self::stop(&link, error)),
-            }
-        }
-        Ok(())
     }
 
     /// Whether an object's mark lets this resource have it. What was recorded and is another installation's by now is not fought over.
@@ -355,17 +339,25 @@ impl Pass<'_> {
 
     /// An object of this id may be listed somewhere else: below another parent.
     fn check_listed(resolved: &Resolved, object: &Value, id: &str) -> Result<(), Stop> {
-        let elsewhere =
-            resolved.desired.body.iter().find(|(field, want)| {
-                resolved.desired.fixed.contains(&field.as_str()) && object[field.as_str()] != **want
-            });
-        match elsewhere {
+        let differences = diff(&resolved.desired, object);
+        match differences.iter().find(|difference| resolved.desired.is_fixed(&difference.path)) {
             None => Ok(()),
-            Some((field, want)) => Err(Stop::hopeless(
+            Some(Difference { path, want, found }) => Err(Stop::hopeless(
                 Reason::InvalidSpec,
-                format!("the object {id} has the {field} {}, which cannot become {want}", object[field.as_str()]),
+                format!("the object {id} has the {} {found}, which cannot become {want}", path.join(".")),
             )),
         }
+    }
+
+    /// Who else has the object, if this resource wants to have it.
+    fn taken_by(&self, resolved: &Resolved, id: &str, place: &Place) -> Option<Key> {
+        self.recorder_of(id, &resolved.link().account(), &place.path).filter(|_| resolved.writes)
+    }
+
+    /// The API does not show what its parent always has.
+    fn hidden(place: &Place) -> Stop {
+        let why = format!("the API does not show {}, which is there as long as what it belongs to", place.path);
+        Stop::from_api(ApiError::Unavailable(why), None)
     }
 
     fn may_take_over(resolved: &Resolved) -> Result<(), Stop> {
@@ -384,6 +376,9 @@ impl Pass<'_> {
 #[must_use]
 pub fn already_exists(resolved: &Resolved, what: &str, id: &str) -> String {
     match &resolved.id {
+        Some(parent) if resolved.parent.is_some() => format!(
+            "{parent} has a {what} already, which was not made by this resource; to take it over, set spec.lifecycle.adoption: Adopt, else delete it at the API"
+        ),
         None => format!(
             "a {what} named {:?} exists already and was not made by this resource ({id}); to take it over, set spec.lifecycle.adoption: Adopt, else choose another name",
             resolved.natural_key

@@ -5,11 +5,12 @@ use sha2::{Digest, Sha256};
 
 use super::{
     diff::{Difference, diff, hide},
+    done::Done,
     mark::hex,
-    pass::{Done, Pass},
+    pass::Pass,
     plan::{Facts, Plan, plan},
     resolve::Resolved,
-    spec::annotations,
+    spec::{Replace, annotations},
 };
 use crate::remote::Call;
 
@@ -30,6 +31,7 @@ impl Pass<'_> {
             fresh,
             recorded,
             kept: kept && !(asked && self.ops.is_repeatable()),
+            replace: resolved.common.lifecycle.replace == Replace::Allow && !resolved.shape.is_given(),
             desired: &resolved.desired,
             object,
         })

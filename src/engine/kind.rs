@@ -5,20 +5,21 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{CustomResourceExt, Resource, core::object::HasStatus};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
     context::Cx,
     part::{Part, Progress},
     reason::Reason,
+    spec::Deletion,
     status::Status,
 };
 pub use super::{
-    desired::{Desired, Endpoint, How, Output, Rules},
+    desired::{Desired, Endpoint, How, Output, Rules, Shape},
     erased::{ConnectionOps, Ops, connection, kind},
 };
-use crate::remote::{Credential, Dialect, Path};
+use crate::remote::{Credential, Dialect, Path, Refusal};
 
 /// What `#[derive(CustomResource)]` gives every kind.
 pub trait Object:
@@ -80,6 +81,17 @@ pub struct View<E> {
     pub show: fn(&Value, &mut E),
 }
 
+/// Something of an object that takes its time, or waits for a person. `Ready` does not wait for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Milestone {
+    /// The condition that shows it, one of [`Kind::MILESTONES`].
+    pub condition: &'static str,
+    /// Whether it is reached; the message either way.
+    pub met: Result<String, String>,
+    /// Whether it comes by itself, so that it is looked for more often than everything else.
+    pub poll: bool,
+}
+
 /// Why something cannot be computed yet. Not an error: it becomes a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
@@ -111,8 +123,18 @@ pub trait Kind: Object + HasStatus<Status = Status<Self::Extra>> {
     const IDENTITY: Identity;
     /// The member of an object that holds its id.
     const ID: &'static str = "id";
+    /// The member of an object that holds its natural key.
+    const KEY: &'static str = "name";
+    /// Whether the listing is one bare array, without pages and filters.
+    const BARE_LISTING: bool = false;
     /// Whether an update sent twice does no more than one sent once.
     const REPEATABLE: bool = true;
+    /// What becomes of the object when the resource is deleted, where the spec does not say.
+    const DELETION: Deletion = Deletion::Delete;
+    /// Whether the object has to be gone before its parent's can go.
+    const GOES_FIRST: bool = false;
+    /// The conditions that [`Kind::milestones`] may show.
+    const MILESTONES: &'static [&'static str] = &[];
     /// The conditions that [`Kind::progress`] may show.
     const PROGRESS: &'static [&'static str] = &[];
 
@@ -128,7 +150,8 @@ pub trait Kind: Object + HasStatus<Status = Status<Self::Extra>> {
     /// [`Wait`] for a reference or a Secret that is not there yet, or for a spec that the schema could not refuse.
     fn desired(&self, cx: &Cx<'_>) -> Result<Desired, Wait>;
 
-    /// What people tell objects of this kind apart by; the field `name` of the body holds it. None where ids tell them apart.
+    /// What people tell objects of this kind apart by; the member [`Kind::KEY`] of an object holds it. Where a parent has only one object of
+    /// the kind, it is the reference to the parent. None where ids tell them apart.
     fn natural_key(&self) -> Option<String> {
         None
     }
@@ -155,6 +178,30 @@ pub trait Kind: Object + HasStatus<Status = Status<Self::Extra>> {
     /// [`Wait`], as [`Kind::desired`].
     fn output(&self, _id: &str, _cx: &Cx<'_>) -> Result<Output, Wait> {
         Err(Wait::invalid("this kind hands out no credentials"))
+    }
+
+    /// An object as it is written, from how it is read. Every answer goes through it before anything else sees it.
+    #[must_use]
+    fn normalize(object: Value) -> Value {
+        object
+    }
+
+    /// The body of a PATCH as the API wants it, from the fields that differ.
+    #[must_use]
+    fn patched(body: Map<String, Value>) -> Map<String, Value> {
+        body
+    }
+
+    /// What a refused write waits for, where the spec is not at fault.
+    #[must_use]
+    fn waits_for(_refusal: &Refusal) -> Option<&'static str> {
+        None
+    }
+
+    /// How far what takes its time is, by the object alone.
+    #[must_use]
+    fn milestones(_object: &Value) -> Vec<Milestone> {
+        Vec::new()
     }
 
     /// What else the status shows.

@@ -7,6 +7,7 @@
 //!  connection pass: Secret → link → probe → sweep (lists, wakes owners of what differs)
 //! ```
 pub mod absence;
+pub mod action;
 pub mod cache;
 pub mod claim;
 pub mod connect;
@@ -19,6 +20,8 @@ pub mod create;
 pub mod delete;
 pub mod desired;
 pub mod diff;
+pub mod done;
+mod duplicates;
 pub mod edges;
 pub mod equal;
 pub mod erased;
@@ -35,6 +38,7 @@ pub mod lease;
 pub mod links;
 pub mod mark;
 pub mod metrics;
+pub mod milestones;
 pub mod observe;
 pub mod operator;
 pub mod output;
@@ -48,6 +52,8 @@ pub mod progress;
 pub mod queue;
 pub mod raw;
 pub mod reason;
+#[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
+pub mod reference;
 pub mod report;
 pub mod resolve;
 pub mod secrets;

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::{
     core::Engine,
     key::Key,
+    kind::Ops,
     pass::Pass,
     queue::{Cause, Lane},
     reason::Reason,
@@ -32,10 +33,10 @@ impl Pass<'_> {
     pub async fn read(&mut self, link: &Link, place: &Place) -> Result<Read, Stop> {
         let path = &place.path;
         match self.send(link, Call::new(Method::GET, path)).await {
-            Ok(Some(object)) => Ok(Read::Found(object)),
+            Ok(Some(object)) => Ok(Read::Found(self.ops.normalize(object))),
             Ok(None) => Err(Stop::from_api(ApiError::Unavailable(format!("{path} was answered without a body")), None)),
             Err(ApiError::Absent(_)) => {
-                let Some(parent) = place.parent() else { return Ok(Read::Absent) };
+                let Some(parent) = place.parent.clone() else { return Ok(Read::Absent) };
                 match self.send(link, Call::new(Method::GET, &parent)).await {
                     Ok(_) => Ok(Read::Absent),
                     Err(ApiError::Absent(_)) => Ok(Read::ParentAbsent(parent)),
@@ -53,7 +54,13 @@ impl Pass<'_> {
     pub async fn check_absence(&mut self, resolved: &Resolved, place: &Place) -> Result<Vec<Value>, Stop> {
         let link = resolved.link().clone();
         let path = &place.path;
-        let items = link.list(&resolved.listing, None, &mut self.requests).await.map_err(|e| Self::stop(&link, e))?;
+        let items = if place.is_alone() {
+            // No list shows it; that it is not there was read just now.
+            Vec::new()
+        } else {
+            let all = items(self.ops, &link, &resolved.listing, None, &mut self.requests).await;
+            all.map_err(|e| Self::stop(&link, e))?
+        };
         let there: Vec<Path> = items
             .iter()
             .filter_map(|i| Some(resolved.collection.child(&Segment::new(self.ops.id(i)?).ok()?)))
@@ -84,7 +91,7 @@ impl Pass<'_> {
     /// The collection itself is not there.
     #[must_use]
     pub fn parent_gone(&self, resolved: &Resolved, words: &str) -> Stop {
-        let parent = resolved.listing.above();
+        let parent = resolved.parent.clone().or_else(|| resolved.listing.above());
         if let Some(parent) = &parent {
             wake_recorder(self.engine, resolved, parent);
         }
@@ -105,6 +112,25 @@ impl Pass<'_> {
             format!("something that the spec refers to does not exist at the API, which says: {words}; waiting for it");
         Stop::wait_until(Reason::ReferenceNotFound, message, Instant::now() + self.engine.settings.stalled)
     }
+}
+
+/// All objects of a listing, as they are written.
+///
+/// # Errors
+/// [`ApiError`], also where one of several pages is missing.
+pub async fn items(
+    ops: &dyn Ops,
+    link: &Link,
+    listing: &Path,
+    filter: Option<&str>,
+    counter: &mut u32,
+) -> Result<Vec<Value>, ApiError> {
+    let items = if ops.has_bare_listing() {
+        link.list_bare(listing, counter).await?
+    } else {
+        link.list(listing, filter, counter).await?
+    };
+    Ok(items.into_iter().map(|item| ops.normalize(item)).collect())
 }
 
 /// Tells whoever recorded an object that it may be gone.

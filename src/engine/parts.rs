@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     diff::Difference,
+    done::Done,
     part::{Catalogue, Entries, Lookup, Part, Row},
-    pass::{Done, Pass},
+    pass::Pass,
     resolve::Resolved,
     spec::Drift,
     stop::{Halt, Stop},

@@ -3,64 +3,30 @@
 use std::sync::Arc;
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
     core::Engine,
     create::Made,
-    desired::Desired,
-    diff::{Difference, diff},
+    desired::{Desired, Shape},
+    diff::diff,
+    done::{Done, Outcome, immutable, leftover},
     key::Key,
     kind::Ops,
     output::leave_secret,
     overlay::secrets_over,
     plan::Plan,
-    queue::{Cause, Lane},
+    queue::Cause,
     raw::Raw,
     reason::Reason,
     report::is_settled,
     resolve::Resolved,
     spec::{Common, Drift, Mode, annotations},
     status::{Recipe, State, Status, conditions},
-    stop::Stop,
+    stop::{Again, Halt, Judgement, Stop},
 };
 use crate::remote::{ApiError, Call, Link, Path, PathError, Place};
-
-/// What a pass leaves behind for the queue and for the log.
-#[derive(Debug)]
-pub struct Outcome {
-    /// One word.
-    pub word: &'static str,
-    /// Requests sent to the management API.
-    pub requests: u32,
-    /// When to run again by itself.
-    pub later: Option<(Instant, Lane)>,
-}
-
-/// What a pass over a living resource found and did.
-#[derive(Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and they combine freely")]
-pub struct Done {
-    /// Nothing was asked: the resource is in order and the sweep looks after it.
-    pub unasked: bool,
-    /// What still differs.
-    pub differences: Vec<Difference>,
-    /// What someone else had changed and was put back.
-    pub corrected: Vec<Difference>,
-    /// Whether the object was made in this pass.
-    pub created: bool,
-    /// Whether the object was changed in this pass.
-    pub updated: bool,
-    /// Whether the object was taken over in this pass.
-    pub adopted: bool,
-    /// Whether the API was sent what the spec wants, and keeps something else.
-    pub kept: bool,
-    /// People and groups that are not there yet; none where the spec names none.
-    pub unbound: Option<Vec<String>>,
-    /// When to ask again for something that takes its time.
-    pub ask_again: Option<Instant>,
-}
 
 /// One pass.
 pub struct Pass<'e> {
@@ -137,36 +103,34 @@ impl<'e> Pass<'e> {
         if resolved.writes {
             self.claim(&resolved)?;
         }
-        if cause == Cause::Start && self.is_in_order(&resolved) && !self.awaits_progress() {
+        if resolved.shape == Shape::Action {
+            return self.act(&resolved).await;
+        }
+        if cause == Cause::Start && self.is_in_order(&resolved) && !self.awaits_progress() && !self.awaits_milestone() {
             return Ok(Done { unasked: true, ..Done::default() });
         }
+        self.bring_about(&mut resolved).await
+    }
+
+    /// Finds the object, makes it or changes it, and shows what has become of it.
+    async fn bring_about(&mut self, resolved: &mut Resolved) -> Result<Done, Stop> {
         let before = (self.status.id.clone(), self.status.remote.clone(), self.status.creating.clone());
-        let identified = self.identify(&resolved).await?;
-        self.remove_duplicates(&resolved).await?;
+        let identified = self.identify(resolved).await?;
+        self.remove_duplicates(resolved).await?;
         if identified.adopted {
-            leave_secret(&mut resolved, identified.object.as_ref());
+            leave_secret(resolved, identified.object.as_ref());
         }
-        let rotates = self.rotate(&mut resolved, identified.object.as_ref()).await?;
+        let rotates = self.rotate(resolved, identified.object.as_ref()).await?;
         // Another value in a Secret is the user's change, not a stranger's; and where digests are lost, nobody knows whose it is.
         let resends = resolved.digests.iter().any(|(path, digest)| self.status.digests.get(path) != Some(digest));
         let mut done = Done { adopted: identified.adopted, ..Done::default() };
-        let mut object = identified.object;
+        let object = identified.object;
         let mut fresh = identified.adopted || self.is_changed();
-        if object.is_none() && self.decide(&resolved, None, fresh, identified.recorded) == Plan::Create {
-            self.choose_secret(&mut resolved).await?;
-            match self.create(&resolved).await? {
-                Made::Now(made) => {
-                    done.created = true;
-                    resolved.desired.acknowledged = resolved.digests.keys().cloned().collect();
-                    object = Some(made);
-                }
-                Made::Before(found) => {
-                    (done.adopted, fresh) = (true, true);
-                    object = Some(found);
-                }
-            }
+        if object.is_none() && resolved.shape == Shape::Claimed && resolved.writes {
+            return Ok(self.not_there_yet(resolved));
         }
-        let Some(mut object) = object else { return Err(self.missing(&resolved, identified.recorded)) };
+        let object = self.make(resolved, object, &mut fresh, identified.recorded, &mut done).await?;
+        let Some(mut object) = object else { return Err(self.missing(resolved, identified.recorded)) };
         let sends = rotates || resends;
         // Where drift is only reported, another secret is all that is sent.
         let leaves_drift = resolved.common.lifecycle.drift == Drift::Report && !fresh;
@@ -174,14 +138,17 @@ impl<'e> Pass<'e> {
             let secrets = secrets_over(&resolved.desired, &object);
             std::mem::replace(&mut resolved.desired, secrets)
         });
-        let plan =
-            if done.created { Plan::Nothing } else { self.decide(&resolved, Some(&object), fresh || sends, true) };
+        let plan = if done.created {
+            leftover(&resolved.desired, &object)
+        } else {
+            self.decide(resolved, Some(&object), fresh || sends, true)
+        };
         let kept = plan == Plan::Keep;
         if let Plan::Update(differences) = plan {
             self.hold().await?;
             done.updated = true;
-            let updated = self.update(&resolved, &object, &differences).await;
-            if !(fresh || sends) {
+            let updated = self.update(resolved, &object, &differences).await;
+            if !(fresh || sends || done.created) {
                 done.corrected = differences;
             }
             if updated.is_err() && identified.adopted {
@@ -204,16 +171,57 @@ impl<'e> Pass<'e> {
         }
         done.differences = diff(&resolved.desired, &object);
         done.kept = kept || (sent_all && !done.differences.is_empty());
-        self.note_kept(&resolved, &done.differences, sent_all);
-        self.hand_out(&mut resolved, &object).await?;
+        self.note_kept(resolved, &done.differences, sent_all);
+        self.hand_out(resolved, &object).await?;
         if resolved.writes {
             self.status.digests.clone_from(&resolved.digests);
         }
         self.ops.observe(&object, &mut self.status.extra);
-        self.show_views(&resolved, &done).await;
-        self.do_parts(&resolved, &mut done).await?;
-        done.ask_again = self.ask_progress(&resolved).await?;
+        if resolved.shape == Shape::Claimed {
+            done.unbound = Some(Vec::new());
+        }
+        self.show_views(resolved, &done).await;
+        self.do_parts(resolved, &mut done).await?;
+        done.ask_again = self.ask_progress(resolved).await?;
+        done.look_again(self.show_milestones(&object));
         Ok(done)
+    }
+
+    /// Makes the object where it is not there, or cannot become what the spec says.
+    async fn make(
+        &mut self,
+        resolved: &mut Resolved,
+        found: Option<Value>,
+        fresh: &mut bool,
+        recorded: bool,
+        done: &mut Done,
+    ) -> Result<Option<Value>, Stop> {
+        if let Some(found) = found {
+            match self.decide(resolved, Some(&found), *fresh, true) {
+                Plan::Replace => {
+                    let path = self.recorded_path()?;
+                    self.delete_to_replace(resolved, &path).await?;
+                    *fresh = true;
+                }
+                Plan::Immutable(differences) => return Err(immutable(&differences)),
+                _ => return Ok(Some(found)),
+            }
+        }
+        if self.decide(resolved, None, *fresh, recorded) != Plan::Create {
+            return Ok(None);
+        }
+        self.choose_secret(resolved).await?;
+        match self.create(resolved).await? {
+            Made::Now(made) => {
+                done.created = true;
+                resolved.desired.acknowledged = resolved.digests.keys().cloned().collect();
+                Ok(Some(made))
+            }
+            Made::Before(found) => {
+                (done.adopted, *fresh) = (true, true);
+                Ok(Some(found))
+            }
+        }
     }
 
     /// Whether the user changed the spec since the API accepted it.
@@ -228,6 +236,12 @@ impl<'e> Pass<'e> {
         self.status.observed_generation == Some(self.generation) && self.status.is_true(conditions::READY)
     }
 
+    /// Whether the last wish to look again was answered.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT)
+    }
+
     /// Whether nothing is open, so that a start of the operator may leave it to the sweep.
     fn is_in_order(&self, resolved: &Resolved) -> bool {
         // A restored backup, or a status that was meant for the resource before, says nothing of this one.
@@ -235,8 +249,7 @@ impl<'e> Pass<'e> {
         let stays =
             recipe.and_then(|recipe| recipe.place().ok()).is_some_and(|place| place.listing == resolved.listing);
         let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
-        let answered =
-            self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT);
+        let answered = self.is_answered();
         let closed = self.status.creating.is_none() && self.status.updating.is_none();
         let handed_out = self.is_handed_out(resolved);
         stays && self.is_accepted() && is_settled(&self.status, leaves) && answered && closed && handed_out
@@ -246,6 +259,7 @@ impl<'e> Pass<'e> {
     pub fn record(&mut self, resolved: &Resolved, id: &str, path: &Path, observed: bool) {
         self.status.id = Some(id.to_owned());
         self.status.creating = None;
+        let reset = self.reset(resolved);
         self.status.remote = Some(Recipe {
             owner: self.engine.owner.clone(),
             uid: self.object.uid().to_owned(),
@@ -253,6 +267,8 @@ impl<'e> Pass<'e> {
             account: resolved.link().account(),
             path: path.to_string(),
             listing: (path.collection().as_ref() != Some(&resolved.listing)).then(|| resolved.listing.to_string()),
+            parent: resolved.parent.as_ref().map(ToString::to_string),
+            reset,
             observed,
         });
         self.engine.links.change(&resolved.connection, |known| {
@@ -272,6 +288,22 @@ impl<'e> Pass<'e> {
             self.write_failed = true;
         }
         result
+    }
+
+    /// Classifies an answer to a write: it may wait for something without the spec being at fault.
+    #[must_use]
+    pub fn refusal(&self, link: &Link, error: ApiError) -> Stop {
+        if let ApiError::Refused(refusal) = &error
+            && let Some(what) = self.ops.waits_for(refusal)
+        {
+            return Stop::Halt(Halt {
+                reason: Reason::ReferenceNotReady,
+                message: what.to_owned(),
+                judgement: Judgement::Waiting,
+                again: Again::Backoff(None),
+            });
+        }
+        Self::stop(link, error)
     }
 
     /// Classifies an answer.
@@ -317,6 +349,29 @@ impl<'e> Pass<'e> {
             Reason::NotFound,
             format!("there is no {what} {called} {name:?} at the API, and Portico only observes"),
         )
+    }
+
+    /// What is written to an object that cannot be deleted when its resource goes: whatever the resource ever named.
+    fn reset(&self, resolved: &Resolved) -> Option<Map<String, Value>> {
+        if resolved.shape != Shape::Singleton {
+            return None;
+        }
+        let before = self.status.known(&self.engine.owner, self.object.uid()).and_then(|recipe| recipe.reset.clone());
+        let named = resolved.desired.reset.iter().filter(|(field, _)| resolved.desired.body.contains_key(*field));
+        let mut reset = before.unwrap_or_default();
+        reset.extend(named.map(|(field, value)| (field.clone(), value.clone())));
+        Some(reset)
+    }
+
+    /// Nobody has made what the spec speaks of, and Portico never does: it is looked for at each resync.
+    fn not_there_yet(&self, resolved: &Resolved) -> Done {
+        let resync = resolved.known.common.resync();
+        Done {
+            nothing: true,
+            unbound: Some(vec![format!("{} is not there yet", resolved.natural_key)]),
+            ask_again: Some(Instant::now() + self.engine.jitter(resync)),
+            ..Done::default()
+        }
     }
 
     /// Sets a condition.

@@ -21,6 +21,8 @@ pub struct Facts<'a> {
     pub recorded: bool,
     /// Whether the API was sent this very spec, and made of it what it has now.
     pub kept: bool,
+    /// Whether what cannot be changed in place may be deleted and made again.
+    pub replace: bool,
     /// What should be there.
     pub desired: &'a Desired,
     /// What is there; none: certainly nothing.
@@ -36,6 +38,10 @@ pub enum Plan {
     Create,
     /// Change it in these places.
     Update(Vec<Difference>),
+    /// Delete it and make it again: it differs in what an object keeps for ever.
+    Replace,
+    /// It differs here in what an object keeps for ever, and may not be made again.
+    Immutable(Vec<Difference>),
     /// Only say what differs.
     Report(Vec<Difference>),
     /// The API keeps these values whatever is sent.
@@ -57,6 +63,12 @@ pub fn plan(facts: Facts<'_>) -> Plan {
         Plan::Nothing
     } else if leave {
         Plan::Report(differences)
+    } else if differences.iter().any(|difference| facts.desired.is_fixed(&difference.path)) {
+        if facts.replace {
+            Plan::Replace
+        } else {
+            Plan::Immutable(differences.into_iter().filter(|d| facts.desired.is_fixed(&d.path)).collect())
+        }
     } else if facts.kept {
         Plan::Keep
     } else {
@@ -72,7 +84,31 @@ mod tests {
 
     fn decide(writes: bool, drift: Drift, fresh: bool, recorded: bool, object: Option<&Value>) -> Plan {
         let desired = Desired::new().set("name", "a");
-        plan(Facts { writes, drift, fresh, recorded, kept: false, desired: &desired, object })
+        plan(Facts { writes, drift, fresh, recorded, kept: false, replace: false, desired: &desired, object })
+    }
+
+    #[test]
+    fn what_an_object_keeps_for_ever_is_changed_only_by_making_it_again_and_only_where_that_is_allowed() {
+        let fixed = Desired::new().set("ssl", json!({"method": "http", "key": "a"})).set("on", true);
+        let desired = Desired { fixed: &["ssl.method"], ..fixed };
+        let decide = |replace, object: &Value| {
+            let facts = Facts {
+                writes: true,
+                drift: Drift::Correct,
+                fresh: true,
+                recorded: true,
+                kept: false,
+                replace,
+                desired: &desired,
+                object: Some(object),
+            };
+            plan(facts)
+        };
+        let other = json!({"ssl": {"method": "dns", "key": "a"}, "on": false});
+        assert_eq!(decide(true, &other), Plan::Replace);
+        let Plan::Immutable(differences) = decide(false, &other) else { panic!("it may not be made again") };
+        assert_eq!(differences.iter().map(|d| d.path.join(".")).collect::<Vec<_>>(), ["ssl.method"]);
+        assert!(matches!(decide(true, &json!({"ssl": {"method": "http", "key": "b"}})), Plan::Update(_)));
     }
 
     #[test]

@@ -8,11 +8,12 @@ use super::{
     core::Memory,
     delete::Ended,
     diff::Difference,
+    done::{Done, Outcome},
     events::transition,
     key::Target,
     kubernetes::{KubeError, Precondition},
     links::Known,
-    pass::{Done, Outcome, Pass},
+    pass::Pass,
     queue::Lane,
     reason::Reason,
     resolve::parse_connection,
@@ -81,12 +82,15 @@ impl Pass<'_> {
         }
         self.answer(true);
         self.status.accepted_generation = Some(self.generation);
-        self.condition(
-            conditions::READY,
-            Some(&State::new(true, Reason::Available, "The object exists at the API and accepts the spec.")),
-        );
+        let (ready, equal) = if done.nothing {
+            let nothing = "There is no object at the API yet, and nothing to do before others have made it.";
+            (nothing, nothing)
+        } else {
+            ("The object exists at the API and accepts the spec.", "The object equals the spec.")
+        };
+        self.condition(conditions::READY, Some(&State::new(true, Reason::Available, ready)));
         let synced = if done.differences.is_empty() {
-            State::new(true, Reason::Available, "The object equals the spec.")
+            State::new(true, Reason::Available, equal)
         } else if done.kept {
             // Our own write was taken, and the API still shows something else: writing again would not help.
             let message = format!("The API keeps other values than the spec's in {}.", paths(&done.differences));

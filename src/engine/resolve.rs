@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     context::{Cx, Found, Secrets},
     core::Engine,
-    desired::{Desired, Endpoint, Output},
+    desired::{Desired, Endpoint, Output, Shape},
     diff::secrets,
     key::{Key, Target},
     kind::{Identity, Ops, Wait},
@@ -34,13 +34,17 @@ pub struct Resolved {
     pub connection: Key,
     /// Its state.
     pub known: Known,
-    /// The collection.
+    /// Where the object lives, and how it comes to be.
+    pub shape: Shape,
+    /// The collection; the object itself where its parent has only one.
     pub collection: Path,
-    /// The list that shows the object.
+    /// The list that shows the object; the object itself where its parent has only one.
     pub listing: Path,
+    /// What the object belongs to, where its parent has only one.
+    pub parent: Option<Path>,
     /// How the object is known again.
     pub identity: Identity,
-    /// The id that the object is made under, where the client chooses ids.
+    /// The id of the object, where it is known beforehand: the client chooses it, or it is the parent's.
     pub id: Option<String>,
     /// What should be there, with the mark and with labels to be removed.
     pub desired: Desired,
@@ -61,7 +65,7 @@ pub struct Resolved {
 /// What a kind says of its object.
 struct Typed {
     endpoint: Endpoint,
-    /// The id that the object is made under, where the client chooses ids.
+    /// As in [`Resolved`].
     id: Option<String>,
     desired: Desired,
     handout: Option<Handout>,
@@ -86,7 +90,19 @@ impl Resolved {
     /// # Errors
     /// [`PathError`] for a text that is no id.
     pub fn place(&self, id: &str) -> Result<Place, PathError> {
-        Ok(Place { path: self.collection.child(&Segment::new(id)?), listing: self.listing.clone() })
+        match &self.parent {
+            Some(parent) => Ok(Place::alone(self.collection.clone(), parent.clone())),
+            None => Ok(Place::listed(self.collection.child(&Segment::new(id)?), self.listing.clone())),
+        }
+    }
+
+    /// The id of an object that an answer shows.
+    #[must_use]
+    pub fn id_of(&self, ops: &dyn Ops, object: &Value) -> String {
+        match (&self.parent, &self.id) {
+            (Some(_), Some(id)) => id.clone(),
+            _ => ops.id(object).unwrap_or_default().to_owned(),
+        }
     }
 
     /// The connection as the status records it.
@@ -181,11 +197,10 @@ impl Engine {
             cx = cx.through(&format!("{}/{}", named.namespace, named.name));
         }
         let typed = ops.endpoint(object, &cx).and_then(|endpoint| {
-            let id = match endpoint {
-                Endpoint::Keyed { .. } => {
-                    Some(ops.chosen_id(object).unwrap_or_else(|| mark::derived_id(&self.owner, key)))
-                }
-                Endpoint::Collection { .. } => None,
+            let id = match (&endpoint, ops.chosen_id(object)) {
+                (Endpoint::Keyed { .. }, chosen) => Some(chosen.unwrap_or_else(|| mark::derived_id(&self.owner, key))),
+                (Endpoint::Upsert { .. }, chosen) => chosen,
+                _ => endpoint.parent().and_then(Path::last),
             };
             // What is being deleted needs nothing but its place.
             let ending = object.is_deleting();
@@ -271,14 +286,11 @@ impl Engine {
     ) -> Result<Resolved, Wait> {
         let known = self.connection(key, &connection, object.is_deleting())?;
         let Typed { endpoint, id, mut desired, handout } = typed;
-        let (collection, listing) = match endpoint {
-            Endpoint::Collection { path } => (path.clone(), path),
-            Endpoint::Keyed { path, listing } => (path, listing),
-        };
+        let shape = endpoint.shape();
+        let (collection, listing, parent) = endpoint.into_paths();
         let writes = common.lifecycle.mode == Mode::Manage && self.may_write(&connection);
         let may_adopt = connection.namespace == key.namespace || known.common.allow_adoption;
-        let name = || desired.body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let natural_key = id.clone().unwrap_or_else(name);
+        let natural_key = id.clone().or_else(|| ops.natural_key(object)).unwrap_or_default();
         desired.absent_is_zero = known.link.api().absent_is_zero();
         let status = object.status();
         let (desired, label_keys) = with_labels(ops, key, object, &self.owner, &status, common.lifecycle.mode, desired);
@@ -289,8 +301,10 @@ impl Engine {
             common,
             connection,
             known,
+            shape,
             collection,
             listing,
+            parent,
             id,
             desired,
             label_keys,

@@ -1,9 +1,11 @@
 //! What every resource has in its spec, whatever its kind; and the annotations that users write.
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::time::Duration;
 
 use kube::{KubeSchema, core::Duration as Span};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use super::reference::{ConnectionRef, Ref, Target};
 
 /// The annotations that users write and Portico reads.
 pub mod annotations {
@@ -54,11 +56,10 @@ pub enum Drift {
     Report,
 }
 
-/// What happens to the remote object when the resource is deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What happens to the remote object when this resource is deleted: `Delete` or `Retain`. Left out: `Delete`; but `Retain` for settings that a parent always has, and for what stands for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Deletion {
     /// It is deleted.
-    #[default]
     Delete,
     /// It stays.
     Retain,
@@ -92,8 +93,9 @@ pub struct Lifecycle {
     pub mode: Mode,
     /// What to do when someone changes the remote object: `Correct` (default) puts the fields named in the spec back, `Report` lists the differences in `status.drift` and leaves them until the spec changes.
     pub drift: Drift,
-    /// What happens to the remote object when this resource is deleted: `Delete` (default) or `Retain`.
-    pub deletion: Deletion,
+    /// What happens to the remote object when this resource is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Deletion>,
     /// Whether an object of the same name that exists already may be taken over: `Refuse` (default) or `Adopt`.
     pub adoption: Adoption,
     /// Whether a change that the API cannot make in place may be made by deleting the object and creating it again: `Refuse` (default) or `Allow`.
@@ -101,85 +103,6 @@ pub struct Lifecycle {
     /// Bind to exactly the remote object with this id instead of looking it up or creating one. Empty (default) means not bound. An object that another Portico installation manages is taken over only with `adoption: Adopt` as well.
     #[schemars(length(max = 255))]
     pub id: String,
-}
-
-/// A connection in the same or another namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConnectionRef {
-    /// The name of the connection.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Its namespace. Left out: the namespace of this resource. A connection elsewhere must allow this namespace in its `spec.allowedNamespaces`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub namespace: Option<String>,
-}
-
-/// A reference by name to a resource, or by id to an object that Portico does not manage.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("has(self.name) != has(self.id)").message("give exactly one of name (a resource) and id (an object at the API)"),
-    validation = Rule::new("!has(self.namespace) || has(self.name)").message("namespace goes with name"),
-)]
-pub struct Target {
-    /// The name of the resource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub name: Option<String>,
-    /// The namespace of the resource. Left out: the namespace of the resource that refers to it. A resource elsewhere must allow this namespace in its `spec.allowedNamespaces`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub namespace: Option<String>,
-    /// The id at the API of an object that Portico does not manage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub id: Option<String>,
-}
-
-/// A [`Target`] that knows in its type which kind it names.
-pub struct Ref<K> {
-    /// What is referred to.
-    pub target: Target,
-    kind: PhantomData<fn() -> K>,
-}
-
-impl<K> Clone for Ref<K> {
-    fn clone(&self) -> Self {
-        Self { target: self.target.clone(), kind: PhantomData }
-    }
-}
-impl<K> fmt::Debug for Ref<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.target.fmt(f)
-    }
-}
-impl<K> PartialEq for Ref<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.target == other.target
-    }
-}
-impl<K> Serialize for Ref<K> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.target.serialize(serializer)
-    }
-}
-impl<'de, K> Deserialize<'de> for Ref<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { target: Target::deserialize(deserializer)?, kind: PhantomData })
-    }
-}
-impl<K> JsonSchema for Ref<K> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        Target::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        Target::json_schema(generator)
-    }
 }
 
 /// Who may refer to a resource from another namespace.

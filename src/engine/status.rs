@@ -55,6 +55,9 @@ pub struct Status<E = Map<String, Value>> {
     /// The entries of each list (roles, members, groups) that this resource has set; one that leaves the spec is removed at the API.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, Vec<String>>,
+    /// A digest of what was started, where something is done once and not kept: it is never done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
     /// An update whose result is not known yet, where sending it twice would do more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updating: Option<Updating>,
@@ -108,6 +111,13 @@ pub struct Recipe {
     /// Where it is listed, if that is not the collection that the path is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing: Option<String>,
+    /// The object that it belongs to, where the path does not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// What is written to an object that cannot be deleted, to leave it as it was when nobody had changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, Value>>")]
+    pub reset: Option<Map<String, Value>>,
     /// Whether the object is only observed: then it is not this resource's, and never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,
@@ -128,6 +138,12 @@ pub struct Intent {
     pub account: String,
     /// The collection that it was sent to.
     pub path: String,
+    /// The path that the object was to have, where that is known beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// A digest of what was there before, where something always is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// The name, or the id, that the object was to have.
     pub key: String,
     /// The fields that were sent.
@@ -164,9 +180,10 @@ impl Recipe {
     /// [`PathError`] where someone wrote something else into the status.
     pub fn place(&self) -> Result<Place, PathError> {
         let path = Path::parse(&self.path)?;
-        match &self.listing {
-            Some(listing) => Ok(Place { path, listing: Path::parse(listing)? }),
-            None => Ok(Place::in_collection(path)),
+        match (&self.listing, &self.parent) {
+            (_, Some(parent)) => Ok(Place::alone(path, Path::parse(parent)?)),
+            (Some(listing), None) => Ok(Place::listed(path, Path::parse(listing)?)),
+            (None, None) => Ok(Place::in_collection(path)),
         }
     }
 }
@@ -361,6 +378,8 @@ mod tests {
             account: "a".into(),
             path: "/v2/portals/x".into(),
             listing: None,
+            parent: None,
+            reset: None,
             observed: false,
         };
         let status = Status::<Map<String, Value>> { id: Some("x".into()), remote: Some(recipe), ..Status::default() };

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -18,6 +19,8 @@ use super::{
     kind::{Identity, Ops, Wait},
     links::Known,
     mark,
+    milestones::has_moved,
+    observe::items,
     output::is_handed_out,
     queue::{Cause, Lane},
     raw::Raw,
@@ -26,7 +29,7 @@ use super::{
     status::Status,
     stop::Stop,
 };
-use crate::remote::{ApiError, Path, Place, Segment};
+use crate::remote::{ApiError, Call, Path, Place, Segment};
 
 struct Owned {
     key: Key,
@@ -41,7 +44,15 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
     let mut requests = 0;
     let mut trouble = None;
     for (collection, owned) in collections(engine, connection) {
-        let items = match known.link.list(&collection, None, &mut requests).await {
+        let Some(first) = owned.first() else { continue };
+        let answer = if first.place.is_alone() {
+            requests += 1;
+            let read = known.link.send(Call::new(Method::GET, &collection)).await;
+            read.map(|object| object.into_iter().map(|object| first.ops.normalize(object)).collect())
+        } else {
+            items(first.ops, &known.link, &collection, None, &mut requests).await
+        };
+        let items = match answer {
             Ok(items) => items,
             Err(ApiError::Absent(_)) => {
                 // The parent may be gone; each owner's own look decides.
@@ -56,13 +67,14 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
                 continue;
             }
         };
-        let Some(ops) = owned.first().map(|one| one.ops) else { continue };
+        let (ops, alone) = (first.ops, first.place.is_alone());
         let by_id: HashMap<&str, &Value> = items.iter().filter_map(|item| Some((ops.id(item)?, item))).collect();
         if owned.iter().any(|one| one.ops.identity() == Identity::Mark) {
             note_duplicates(engine, &collection, &owned, &by_id);
         }
         for one in owned {
-            let item = by_id.get(one.status.id.as_deref().unwrap_or_default()).copied();
+            let item =
+                if alone { items.first() } else { by_id.get(one.status.id.as_deref().unwrap_or_default()).copied() };
             if is_to_be_looked_at(engine, &one, item).await {
                 wake(engine, &[one]);
             }
@@ -123,5 +135,6 @@ async fn is_to_be_looked_at(engine: &Engine, owned: &Owned, item: Option<&Value>
     let differences = diff(&resolved.desired, item);
     let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
     let handed_out = is_handed_out(&resolved, &owned.status, owned.object.annotation(annotations::ROTATE));
-    has_parts || !handed_out || is_news(&owned.status, &differences, leaves)
+    let moved = has_moved(owned.ops, &owned.status, item);
+    has_parts || moved || !handed_out || is_news(&owned.status, &differences, leaves)
 }

@@ -34,21 +34,23 @@ impl Pass<'_> {
         let answer = match resolved.link().api().update() {
             Update::Patch => {
                 let desired = &resolved.desired;
-                let body = Value::Object(patch(&desired.body, differences, desired.merged));
+                let mut body = patch(&desired.body, differences, desired.merged);
+                body.extend(desired.along.clone());
+                let body = Value::Object(self.ops.patched(body));
                 self.change(resolved, Method::PATCH, &path, &body).await
             }
             Update::Replace => self.replace(resolved, &path, read, differences).await,
         };
         let link = resolved.link().clone();
         match answer {
-            Ok(Some(object)) => Ok(object),
+            Ok(Some(object)) => Ok(self.ops.normalize(object)),
             Ok(None) => match self.send(&link, Call::new(Method::GET, &path)).await {
-                Ok(object) => Ok(object.unwrap_or_default()),
+                Ok(object) => Ok(self.ops.normalize(object.unwrap_or_default())),
                 Err(error) => Err(Self::stop(&link, error)),
             },
             // The object was read just now, so it is something else that is not there.
             Err(ApiError::Absent(words)) => Err(self.reference_gone(&words)),
-            Err(error) => Err(Self::stop(&link, error)),
+            Err(error) => Err(self.refusal(&link, error)),
         }
     }
 

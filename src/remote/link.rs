@@ -194,6 +194,20 @@ impl Link {
         Err(ApiError::Unavailable(format!("the listing of {path} does not end")))
     }
 
+    /// A listing that is one bare array.
+    ///
+    /// # Errors
+    /// [`ApiError`], also for an answer that is no array.
+    pub async fn list_bare(&self, path: &Path, counter: &mut u32) -> Result<Vec<Value>, ApiError> {
+        *counter += 1;
+        if let Some(Value::Array(items)) = self.send(Call::new(Method::GET, path)).await? {
+            return Ok(items);
+        }
+        let why = format!("{path} did not answer with a list");
+        self.shut(Shut::Unavailable, &why);
+        Err(ApiError::Unavailable(why))
+    }
+
     fn shut(&self, shut: Shut, why: &str) {
         if self.settings.gate.shut(shut, why) {
             (self.settings.on_shut)();

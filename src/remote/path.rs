@@ -127,13 +127,15 @@ impl Path {
     }
 }
 
-/// Where an object is, and where it is listed.
+/// Where an object is, where it is listed, and what it lives and dies with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The object.
     pub path: Path,
-    /// The list that shows it.
+    /// The list that shows it; the object itself where it is the only one of its kind below its parent.
     pub listing: Path,
+    /// The object that this one lives and dies with.
+    pub parent: Option<Path>,
 }
 
 impl Place {
@@ -141,19 +143,33 @@ impl Place {
     #[must_use]
     pub fn in_collection(path: Path) -> Self {
         let listing = path.collection().unwrap_or_else(|| path.clone());
-        Self { path, listing }
+        Self::listed(path, listing)
     }
 
-    /// The object that this one lives and dies with.
+    /// An object that is shown by a list: that of the collection that it is in, or one below its parent.
     #[must_use]
-    pub fn parent(&self) -> Option<Path> {
-        self.listing.above()
+    pub fn listed(path: Path, listing: Path) -> Self {
+        let parent = listing.above();
+        Self { path, listing, parent }
+    }
+
+    /// The only object of its kind below its parent. No list shows it.
+    #[must_use]
+    pub fn alone(path: Path, parent: Path) -> Self {
+        Self { listing: path.clone(), path, parent: Some(parent) }
+    }
+
+    /// Whether no list shows the object.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.listing == self.path
     }
 
     /// Whether this object lies below another.
     #[must_use]
     pub fn is_below(&self, other: &Path) -> bool {
-        self.path.is_below(other) || self.listing.is_below(other)
+        let by_parent = self.parent.as_ref().is_some_and(|parent| parent == other || parent.is_below(other));
+        by_parent || self.path.is_below(other) || self.listing.is_below(other)
     }
 }
 
@@ -191,13 +207,16 @@ mod tests {
     fn the_parent_of_a_path_is_the_object_above_it() {
         let team = Path::parse("/v2/portals/P/teams/T").unwrap();
         assert_eq!(team.collection().unwrap().as_str(), "/v2/portals/P/teams");
-        assert_eq!(Place::in_collection(team.clone()).parent().unwrap().as_str(), "/v2/portals/P");
-        assert_eq!(Place::in_collection(Path::parse("/v2/portals/P").unwrap()).parent(), None);
-        let client = Place { path: Path::literal("/clients/C"), listing: Path::literal("/servers/S/clients") };
-        assert_eq!(client.parent().unwrap().as_str(), "/servers/S");
+        assert_eq!(Place::in_collection(team.clone()).parent.unwrap().as_str(), "/v2/portals/P");
+        assert_eq!(Place::in_collection(Path::parse("/v2/portals/P").unwrap()).parent, None);
+        let client = Place::listed(Path::literal("/clients/C"), Path::literal("/servers/S/clients"));
+        assert_eq!(client.parent.as_ref().unwrap().as_str(), "/servers/S");
         assert!(client.is_below(&Path::literal("/servers/S")) && !client.is_below(&Path::literal("/servers/T")));
-        assert_eq!(Place::in_collection(Path::literal("/consents/C")).parent(), None);
+        assert_eq!(Place::in_collection(Path::literal("/consents/C")).parent, None);
         assert!(team.is_below(&Path::parse("/v2/portals/P").unwrap()));
+        let domain = Place::alone(Path::literal("/v3/portals/P/custom-domain"), Path::literal("/v2/portals/P"));
+        assert!(domain.is_alone() && domain.is_below(&Path::literal("/v2/portals/P")));
+        assert!(!domain.is_below(&Path::literal("/v2/portals/Q")));
         assert!(!Path::parse("/v2/portals/PP/teams/T").unwrap().is_below(&Path::parse("/v2/portals/P").unwrap()));
     }
 }

@@ -1,0 +1,67 @@
+//! Objects that carry the mark of a resource and are not its own: duplicates that slipped through, and are removed (law 1).
+use http::Method;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::{identify::Identified, mark, observe::Read, pass::Pass, reason::Reason, resolve::Resolved, stop::Stop};
+use crate::remote::{ApiError, Call, Place, Segment};
+
+impl Pass<'_> {
+    /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
+    ///
+    /// # Errors
+    /// [`Stop`] where a duplicate cannot be removed.
+    pub async fn keep_oldest(&mut self, resolved: &Resolved, mut ours: Vec<Value>) -> Result<Option<Identified>, Stop> {
+        let link = resolved.link().clone();
+        let field = self.ops.id_field();
+        // Fractions of a second come in any length, so texts cannot be compared.
+        let made = |item: &Value| item["created_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+        ours.sort_by_key(made);
+        let mut ours = ours.into_iter();
+        let Some(kept) = ours.next() else { return Ok(None) };
+        let segment = |item: &Value| {
+            Segment::new(item[field].as_str().unwrap_or_default())
+                .map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))
+        };
+        for duplicate in ours.filter(|_| resolved.writes) {
+            let path = resolved.collection.child(&segment(&duplicate)?);
+            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
+                Ok(_) | Err(ApiError::Absent(_)) => {
+                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
+                }
+                Err(error) => return Err(Self::stop(&link, error)),
+            }
+        }
+        let path = resolved.collection.child(&segment(&kept)?);
+        self.record(resolved, kept[field].as_str().unwrap_or_default(), &path, !resolved.writes);
+        Ok(Some(Identified { object: Some(kept), recorded: true, adopted: resolved.writes }))
+    }
+
+    /// Removes objects that a sweep found to carry this very resource's mark besides its own object (law 1).
+    ///
+    /// # Errors
+    /// [`Stop`] where one cannot be read or removed.
+    pub async fn remove_duplicates(&mut self, resolved: &Resolved) -> Result<(), Stop> {
+        let found = self.engine.remember(self.object.uid(), |memory| std::mem::take(&mut memory.duplicates));
+        let own = self.status.remote.as_ref().map(|r| r.path.clone());
+        for path in
+            found.into_iter().filter(|path| resolved.writes && own.as_deref().is_some_and(|own| own != path.as_str()))
+        {
+            let link = resolved.link().clone();
+            let place = Place::in_collection(path.clone());
+            let Read::Found(object) = self.read(&link, &place).await? else { continue };
+            if mark::uid(&object, &self.engine.owner) != Some(self.object.uid()) {
+                continue;
+            }
+            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
+                Ok(_) | Err(ApiError::Absent(_)) => {
+                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
+                }
+                Err(error) => return Err(Self::stop(&link, error)),
+            }
+        }
+        Ok(())
+    }
+}
