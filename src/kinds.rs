@@ -8,7 +8,10 @@ use crate::{
         cache::Kinds,
         kind::{connection, kind},
     },
-    konnect::{KonnectConnection, Portal, PortalTeam},
+    konnect::{
+        KonnectConnection, Portal, PortalAuditLogReplay, PortalAuthentication, PortalCustomDomain, PortalDeveloper,
+        PortalIdentityProvider, PortalProductVersion, PortalTeam,
+    },
 };
 
 macro_rules! kinds {
@@ -29,5 +32,6 @@ macro_rules! kinds {
 
 kinds! {
     connections: AcpConnection, KonnectConnection;
-    resources: AuthorizationServer, Consent, ConsentAction, OAuthClient, Portal, PortalTeam;
+    resources: AuthorizationServer, Consent, ConsentAction, OAuthClient, Portal, PortalAuditLogReplay, PortalAuthentication,
+        PortalCustomDomain, PortalDeveloper, PortalIdentityProvider, PortalProductVersion, PortalTeam;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Request, State as Handle};
 use axum::response::Response;
 use bytes::Bytes;
-use chrono::{SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri};
@@ -23,6 +23,7 @@ use crate::page::Listing;
 use crate::problem::{Problem, in_body};
 use crate::reply::{Answer, Content, no_answer};
 use crate::sandbox::{Sandbox, State};
+use crate::seam::Seam;
 use crate::validate;
 
 /// Far above what any operation takes.
@@ -76,9 +77,9 @@ pub(crate) async fn answer(Handle(sandbox): Handle<Sandbox>, request: Request) -
     let route = contract().route(&asked.method, asked.uri.path());
     let operation = route.as_ref().map(|route| (route.operation.api, route.operation.id.clone()));
     let step = if readable {
-        admit(&mut sandbox.lock(), sandbox.switches(), &asked, route)
+        admit(&mut sandbox.lock(), sandbox.switches(), sandbox.seam(), &asked, route)
     } else {
-        Step::refuse(asked.dialect(), 413, "the body could not be read, or is too large")
+        Step::refuse(sandbox.seam(), asked.dialect(), 413, "the body could not be read, or is too large")
     };
     let (answer, lost) = match step {
         Step::Answer(answer) => (Some(answer), false),
@@ -92,7 +93,7 @@ pub(crate) async fn answer(Handle(sandbox): Handle<Sandbox>, request: Request) -
                 tokio::time::sleep(permitted.delay).await;
             }
             let lose = permitted.lose;
-            (Some(perform(&mut sandbox.lock(), sandbox.switches(), &asked, permitted)), lose)
+            (Some(perform(&mut sandbox.lock(), sandbox.switches(), sandbox.seam(), &asked, permitted)), lose)
         }
     };
     record(&sandbox, &asked, operation, answer.as_ref());
@@ -100,7 +101,7 @@ pub(crate) async fn answer(Handle(sandbox): Handle<Sandbox>, request: Request) -
 }
 
 /// Applies the faults on both sides of authentication, and authentication.
-fn admit(state: &mut State, switches: &Switches, asked: &Asked, route: Option<Route>) -> Step {
+fn admit(state: &mut State, switches: &Switches, seam: &Seam, asked: &Asked, route: Option<Route>) -> Step {
     let dialect = asked.dialect();
     let id = route.as_ref().map(|route| route.operation.id.as_str());
     let account = seeming_account(state, asked, route.as_ref());
@@ -111,18 +112,18 @@ fn admit(state: &mut State, switches: &Switches, asked: &Asked, route: Option<Ro
         Some(Effect::Page { status, body, location }) => return Step::Answer(Answer::page(status, body, location)),
         _ => {}
     }
-    let Some(route) = route else { return Step::refuse(dialect, 404, "Not found") };
+    let Some(route) = route else { return Step::refuse(seam, dialect, 404, "Not found") };
     let operation = route.operation;
     let unimplemented = format!("{} is known to the contract, but not implemented by the sandbox", operation.id);
     if operation.api == "konnect-portal" {
         // Its cookie belongs to a developer; there is nobody to ask about it.
-        return Step::refuse(dialect, 501, &unimplemented);
+        return Step::refuse(seam, dialect, 501, &unimplemented);
     }
     let account = match authenticate(state, switches, asked, &route, account) {
         Ok(account) => account,
-        Err(problem) => return Step::Answer(Answer::problem(dialect, &problem)),
+        Err(problem) => return Step::Answer(Answer::problem(seam, dialect, &problem)),
     };
-    let Some(behaviour) = call::behaviour(operation) else { return Step::refuse(dialect, 501, &unimplemented) };
+    let Some(behaviour) = call::behaviour(operation) else { return Step::refuse(seam, dialect, 501, &unimplemented) };
     let wanted =
         |effect: &Effect| !effect.before_authentication() && (operation.list || !matches!(effect, Effect::Lag { .. }));
     let effects = state.faults.take(Some(&operation.id), Some(&account), wanted);
@@ -130,7 +131,7 @@ fn admit(state: &mut State, switches: &Switches, asked: &Asked, route: Option<Ro
     for effect in effects {
         match effect {
             Effect::Status { status, retry_after, detail } => {
-                return Step::Answer(Answer::fault(dialect, status, retry_after, detail));
+                return Step::Answer(Answer::fault(seam, dialect, status, retry_after, detail));
             }
             Effect::Delay { milliseconds } => permitted.delay += Duration::from_millis(milliseconds),
             Effect::Lag { milliseconds } => permitted.lag = Some(Duration::from_millis(milliseconds)),
@@ -172,22 +173,23 @@ fn authenticate(
 }
 
 /// Checks the call against the contract, lets it do what it does, and checks what it answers.
-fn perform(state: &mut State, switches: &Switches, asked: &Asked, permitted: Permitted) -> Answer {
+fn perform(state: &mut State, switches: &Switches, seam: &Seam, asked: &Asked, permitted: Permitted) -> Answer {
     let operation = permitted.route.operation;
-    match outcome(state, switches, asked, permitted) {
+    match outcome(state, switches, seam, asked, permitted) {
         Ok(body) => {
             if cfg!(debug_assertions)
                 && let Err(bug) = validate::response(operation, body.as_ref())
             {
-                return Answer::problem(asked.dialect(), &Problem::new(500, format!("a bug of the sandbox: {bug}")));
+                let problem = Problem::new(500, format!("a bug of the sandbox: {bug}"));
+                return Answer::problem(seam, asked.dialect(), &problem);
             }
             Answer::new(operation.success, body.map_or(Content::Empty, Content::Json))
         }
-        Err(problem) => Answer::problem(asked.dialect(), &problem),
+        Err(problem) => Answer::problem(seam, asked.dialect(), &problem),
     }
 }
 
-fn outcome(state: &mut State, switches: &Switches, asked: &Asked, permitted: Permitted) -> Outcome {
+fn outcome(state: &mut State, switches: &Switches, seam: &Seam, asked: &Asked, permitted: Permitted) -> Outcome {
     let Permitted { route, behaviour, account, lag, .. } = permitted;
     let operation = route.operation;
     if !route.well_formed {
@@ -206,6 +208,7 @@ fn outcome(state: &mut State, switches: &Switches, asked: &Asked, permitted: Per
         listing,
         body,
         switches,
+        seam,
         authorization,
         origin: asked.origin(),
     };
@@ -273,7 +276,7 @@ fn record(sandbox: &Sandbox, asked: &Asked, operation: Option<(&'static str, Str
     };
     let text = |headers: Vec<(String, String)>| headers.into_iter().collect::<BTreeMap<_, _>>();
     let exchange = Exchange {
-        at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+        at: sandbox.seam().time().to_rfc3339_opts(SecondsFormat::Micros, true),
         api: api.to_owned(),
         operation,
         method: asked.method.to_string(),
@@ -324,7 +327,7 @@ impl Asked {
 }
 
 impl Step {
-    fn refuse(dialect: Dialect, status: u16, detail: &str) -> Self {
-        Self::Answer(Answer::problem(dialect, &Problem::new(status, detail)))
+    fn refuse(seam: &Seam, dialect: Dialect, status: u16, detail: &str) -> Self {
+        Self::Answer(Answer::problem(seam, dialect, &Problem::new(status, detail)))
     }
 }

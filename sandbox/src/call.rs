@@ -8,6 +8,7 @@ use crate::contract::{Operation, contract};
 use crate::options::Switches;
 use crate::page::Listing;
 use crate::problem::Problem;
+use crate::seam::Seam;
 use crate::world::World;
 use crate::{acp, konnect, validate};
 
@@ -43,6 +44,7 @@ pub(crate) struct Call<'a> {
     pub(crate) listing: Listing,
     pub(crate) body: Value,
     pub(crate) switches: &'a Switches,
+    pub(crate) seam: &'a Seam,
     /// The header, for the operation that looks at it itself.
     pub(crate) authorization: Option<&'a str>,
     /// Where the API was reached: scheme, host and port.
@@ -86,6 +88,7 @@ impl Call<'_> {
 pub(crate) fn plant(
     world: &mut World,
     switches: &Switches,
+    seam: &Seam,
     account: &str,
     operation: &str,
     path: BTreeMap<String, String>,
@@ -96,6 +99,7 @@ pub(crate) fn plant(
     check(operation, switches, &body)?;
     let behaviour = behaviour(operation).ok_or_else(missing)?;
     let (authorization, origin) = (None, contract().acp_origin.as_str());
-    let call = Call { account, path, query: &[], listing: Listing::default(), body, switches, authorization, origin };
+    let listing = Listing::default();
+    let call = Call { account, path, query: &[], listing, body, switches, seam, authorization, origin };
     call.run(behaviour, world)
 }

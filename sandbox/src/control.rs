@@ -87,7 +87,7 @@ enum Faults {
 }
 
 async fn inject(State(sandbox): State<Sandbox>, body: Bytes) -> Result<Json<Vec<Fault>>, Refusal> {
-    match read::<Faults>(&body)? {
+    match read::<Faults>(&sandbox, &body)? {
         Faults::Many(faults) => {
             for fault in faults {
                 sandbox.inject(fault);
@@ -110,7 +110,7 @@ struct NewOrganization {
 }
 
 async fn organization(State(sandbox): State<Sandbox>, body: Bytes) -> Planted {
-    let new: NewOrganization = read(&body)?;
+    let new: NewOrganization = read(&sandbox, &body)?;
     let token = if let Some(token) = new.token {
         sandbox.accept(&new.name, &token);
         token
@@ -134,7 +134,7 @@ struct Credentials {
 }
 
 async fn tenant(State(sandbox): State<Sandbox>, body: Bytes) -> Planted {
-    let NewTenant { name, credentials } = read(&body)?;
+    let NewTenant { name, credentials } = read(&sandbox, &body)?;
     let (id, secret) = if let Some(Credentials { client_id, client_secret }) = credentials {
         sandbox.accept_client(&name, &client_id, &client_secret);
         (client_id, client_secret)
@@ -149,19 +149,19 @@ async fn access_tokens(State(sandbox): State<Sandbox>, Path(tenant): Path<String
 }
 
 async fn acp_server(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
-    plant_acp(&sandbox, &tenant, AcpPlant::Server(read(&body)?))
+    plant_acp(&sandbox, &tenant, AcpPlant::Server(read(&sandbox, &body)?))
 }
 
 async fn acp_client(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
-    plant_acp(&sandbox, &tenant, AcpPlant::Client(read(&body)?))
+    plant_acp(&sandbox, &tenant, AcpPlant::Client(read(&sandbox, &body)?))
 }
 
 async fn acp_consent(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
-    plant_acp(&sandbox, &tenant, AcpPlant::Consent(read(&body)?))
+    plant_acp(&sandbox, &tenant, AcpPlant::Consent(read(&sandbox, &body)?))
 }
 
 async fn acp_consent_action(State(sandbox): State<Sandbox>, Path(tenant): Path<String>, body: Bytes) -> Planted {
-    plant_acp(&sandbox, &tenant, AcpPlant::ConsentAction(read(&body)?))
+    plant_acp(&sandbox, &tenant, AcpPlant::ConsentAction(read(&sandbox, &body)?))
 }
 
 async fn revoke(State(sandbox): State<Sandbox>, Path(token): Path<String>) -> StatusCode {
@@ -170,7 +170,7 @@ async fn revoke(State(sandbox): State<Sandbox>, Path(token): Path<String>) -> St
 }
 
 async fn portal(State(sandbox): State<Sandbox>, Path(organization): Path<String>, body: Bytes) -> Planted {
-    plant(&sandbox, &organization, Plant::Portal(read(&body)?))
+    plant(&sandbox, &organization, Plant::Portal(read(&sandbox, &body)?))
 }
 
 #[derive(Deserialize)]
@@ -180,7 +180,7 @@ struct NewApiProduct {
 }
 
 async fn api_product(State(sandbox): State<Sandbox>, Path(organization): Path<String>, body: Bytes) -> Planted {
-    let NewApiProduct { id, name } = read(&body)?;
+    let NewApiProduct { id, name } = read(&sandbox, &body)?;
     let product = match id {
         Some(id) => Plant::ApiProductOfId { id, name },
         None => Plant::ApiProduct { name },
@@ -193,7 +193,7 @@ async fn api_product_version(
     Path((organization, product)): Path<(String, String)>,
     body: Bytes,
 ) -> Planted {
-    let NewApiProduct { id, name } = read(&body)?;
+    let NewApiProduct { id, name } = read(&sandbox, &body)?;
     plant(&sandbox, &organization, Plant::ApiProductVersion { id, product, name })
 }
 
@@ -210,7 +210,7 @@ fn key_auth() -> String {
 }
 
 async fn auth_strategy(State(sandbox): State<Sandbox>, Path(organization): Path<String>, body: Bytes) -> Planted {
-    let NewAuthStrategy { id, name, credential_type } = read(&body)?;
+    let NewAuthStrategy { id, name, credential_type } = read(&sandbox, &body)?;
     plant(&sandbox, &organization, Plant::AuthStrategy { id, name, credential_type })
 }
 
@@ -219,7 +219,7 @@ async fn team(
     Path((organization, portal)): Path<(String, String)>,
     body: Bytes,
 ) -> Planted {
-    plant(&sandbox, &organization, Plant::Team { portal, body: read(&body)? })
+    plant(&sandbox, &organization, Plant::Team { portal, body: read(&sandbox, &body)? })
 }
 
 #[derive(Deserialize)]
@@ -238,7 +238,7 @@ async fn developer(
     Path((organization, portal)): Path<(String, String)>,
     body: Bytes,
 ) -> Planted {
-    let NewDeveloper { email, status } = read(&body)?;
+    let NewDeveloper { email, status } = read(&sandbox, &body)?;
     plant(&sandbox, &organization, Plant::Developer { portal, email, status })
 }
 
@@ -247,7 +247,7 @@ async fn identity_provider(
     Path((organization, portal)): Path<(String, String)>,
     body: Bytes,
 ) -> Planted {
-    plant(&sandbox, &organization, Plant::IdentityProvider { portal, body: read(&body)? })
+    plant(&sandbox, &organization, Plant::IdentityProvider { portal, body: read(&sandbox, &body)? })
 }
 
 async fn portal_product_version(
@@ -255,7 +255,7 @@ async fn portal_product_version(
     Path((organization, portal)): Path<(String, String)>,
     body: Bytes,
 ) -> Planted {
-    plant(&sandbox, &organization, Plant::PortalProductVersion { portal, body: read(&body)? })
+    plant(&sandbox, &organization, Plant::PortalProductVersion { portal, body: read(&sandbox, &body)? })
 }
 
 async fn custom_domain(
@@ -263,24 +263,24 @@ async fn custom_domain(
     Path((organization, portal)): Path<(String, String)>,
     body: Bytes,
 ) -> Planted {
-    plant(&sandbox, &organization, Plant::CustomDomain { portal, body: read(&body)? })
+    plant(&sandbox, &organization, Plant::CustomDomain { portal, body: read(&sandbox, &body)? })
 }
 
 fn plant(sandbox: &Sandbox, organization: &str, what: Plant) -> Planted {
-    let id = sandbox.try_plant(organization, what).map_err(|problem| refuse(&problem))?;
+    let id = sandbox.try_plant(organization, what).map_err(|problem| refuse(sandbox, &problem))?;
     Ok((StatusCode::CREATED, Json(json!({"id": id}))))
 }
 
 fn plant_acp(sandbox: &Sandbox, tenant: &str, what: AcpPlant) -> Planted {
-    let id = sandbox.try_plant_acp(tenant, what).map_err(|problem| refuse(&problem))?;
+    let id = sandbox.try_plant_acp(tenant, what).map_err(|problem| refuse(sandbox, &problem))?;
     Ok((StatusCode::CREATED, Json(json!({"id": id}))))
 }
 
-fn read<T: for<'de> Deserialize<'de>>(body: &Bytes) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| refuse(&Problem::new(400, error.to_string())))
+fn read<T: for<'de> Deserialize<'de>>(sandbox: &Sandbox, body: &Bytes) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| refuse(sandbox, &Problem::new(400, error.to_string())))
 }
 
-fn refuse(problem: &Problem) -> Refusal {
+fn refuse(sandbox: &Sandbox, problem: &Problem) -> Refusal {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-    (status, Json(problem.body()))
+    (status, Json(problem.body(sandbox.seam())))
 }

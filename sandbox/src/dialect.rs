@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::problem::Problem;
+use crate::seam::Seam;
 
 /// Below these live the operations of ACP, besides the token endpoints.
 const ACP: [&str; 3] = ["/api/admin", "/api/developer", "/api/system"];
@@ -50,10 +51,10 @@ impl Dialect {
         if self == Self::Acp && problem.status == 400 && !problem.invalid.is_empty() { 422 } else { problem.status }
     }
 
-    pub(crate) fn body(self, problem: &Problem) -> Value {
+    pub(crate) fn body(self, problem: &Problem, seam: &Seam) -> Value {
         let status = self.status(problem);
         match self {
-            Self::Konnect => problem.body(),
+            Self::Konnect => problem.body(seam),
             Self::Acp => {
                 let reason = |item: &Value| Some((item["field"].as_str()?.to_owned(), item["reason"].clone()));
                 let details: Map<String, Value> = problem.invalid.iter().filter_map(reason).collect();

@@ -53,7 +53,7 @@ pub enum Effect {
         #[serde(default)]
         location: Option<String>,
     },
-    /// The answer comes late.
+    /// The answer comes late. A client that hangs up meanwhile keeps the call from being carried out at all.
     Delay {
         /// How late.
         milliseconds: u64,

@@ -70,8 +70,8 @@ async fn main() -> io::Result<()> {
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .with_writer(io::stderr)
         .init();
-    let sandbox =
-        Sandbox::new(Options { exchanges: arguments.exchanges, switches: arguments.switches.unwrap_or_default() });
+    let switches = arguments.switches.unwrap_or_default();
+    let sandbox = Sandbox::new(Options { exchanges: arguments.exchanges, switches, ..Options::default() });
     for (name, token) in &arguments.organization {
         sandbox.accept(name, token);
     }

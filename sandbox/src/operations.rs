@@ -1,5 +1,7 @@
 //! The operations of the contracts, for those who count them.
 
+use http::Method;
+
 use crate::call;
 use crate::contract::contract;
 
@@ -29,4 +31,11 @@ pub fn operations() -> Vec<ContractOperation> {
             implemented: call::behaviour(operation).is_some(),
         })
         .collect()
+}
+
+/// The operation that a request means: the contract's id, `token` for ACP's token endpoint, or that of an operation that the
+/// documents leave out; none for a path that no contract has.
+#[must_use]
+pub fn operation_of(method: &Method, path: &str) -> Option<&'static str> {
+    contract().route(method, path).map(|route| route.operation.id.as_str())
 }

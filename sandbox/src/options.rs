@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::seam::Clock;
+
 /// How to make a [`Sandbox`](crate::Sandbox).
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -11,6 +13,11 @@ pub struct Options {
     pub exchanges: Option<PathBuf>,
     /// What the contract leaves open.
     pub switches: Switches,
+    /// Where ids, secrets, tokens and trace ids come from: with the same seed and clock, and the same calls in the same
+    /// order, every answer is the same. Without one they are random.
+    pub seed: Option<u64>,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// What the contract marks as inferred, or leaves open. The defaults are what it holds for likeliest.

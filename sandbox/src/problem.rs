@@ -4,6 +4,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::seam::Seam;
+
 /// A refusal. One with status 400 names at least one parameter.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
@@ -39,12 +41,12 @@ impl Problem {
     }
 
     /// The body as Konnect sends it, with a trace id of its own.
-    pub(crate) fn body(&self) -> Value {
+    pub(crate) fn body(&self, seam: &Seam) -> Value {
         let title = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let mut body = json!({
             "status": self.status,
             "title": title.unwrap_or("Error"),
-            "instance": trace(),
+            "instance": seam.trace(),
             "detail": self.detail,
         });
         if !self.invalid.is_empty() {
@@ -55,11 +57,6 @@ impl Problem {
         }
         body
     }
-}
-
-/// A fresh trace id as Kong words them.
-pub(crate) fn trace() -> String {
-    format!("kong:trace:{}", fastrand::u64(1_000_000_000_000_000_000..))
 }
 
 /// What is wrong with a field of the body.
@@ -82,10 +79,12 @@ pub(crate) fn with(mut parameter: Value, key: &str, value: Value) -> Value {
 mod tests {
     use super::*;
     use crate::contract::Schema;
+    use crate::seam::Clock;
 
     #[test]
     fn every_problem_has_the_shape_that_the_contract_gives_it() {
         let document: Value = serde_json::from_str(include_str!("../contracts/konnect.json")).unwrap();
+        let seam = Seam::new(Clock::System, Some(1));
         let schema = |name: &str| Schema::new(&document["common"]["error_schemas"][name]);
         let bad = Problem::invalid(vec![
             in_body("name", "required", "is required"),
@@ -95,10 +94,10 @@ mod tests {
             with(in_body("client", "dependent_fields", "needs it"), "dependents", json!(["domain"])),
         ]);
         for problem in [bad, Problem::new(400, "without a parameter"), Problem::taken(400, "name", "taken")] {
-            let body = problem.body();
+            let body = problem.body(&seam);
             assert!(schema("BadRequestError").validator().is_valid(&body), "{body}");
         }
-        let body = Problem::taken(409, "name", "taken").body();
+        let body = Problem::taken(409, "name", "taken").body(&seam);
         assert!(schema("ConflictError").validator().is_valid(&body), "{body}");
         assert!(body.get("invalid_parameters").is_none());
     }

@@ -2,14 +2,14 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use chrono::Utc;
 use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::answer::NoAnswer;
 use crate::dialect::Dialect;
-use crate::problem::{Problem, trace};
+use crate::problem::Problem;
+use crate::seam::Seam;
 
 /// An answer before it is sent.
 pub(crate) struct Answer {
@@ -31,17 +31,23 @@ impl Answer {
         Self { status, headers: kind.into_iter().collect(), body }
     }
 
-    pub(crate) fn problem(dialect: Dialect, problem: &Problem) -> Self {
-        let mut answer = Self::new(dialect.status(problem), Content::Json(dialect.body(problem)));
+    pub(crate) fn problem(seam: &Seam, dialect: Dialect, problem: &Problem) -> Self {
+        let mut answer = Self::new(dialect.status(problem), Content::Json(dialect.body(problem, seam)));
         answer.headers = vec![(CONTENT_TYPE, dialect.content_type().to_owned())];
         answer
     }
 
-    pub(crate) fn fault(dialect: Dialect, status: u16, retry_after: Option<String>, detail: Option<String>) -> Self {
+    pub(crate) fn fault(
+        seam: &Seam,
+        dialect: Dialect,
+        status: u16,
+        retry_after: Option<String>,
+        detail: Option<String>,
+    ) -> Self {
         // Texts that differ each time are what a careless client would copy into a condition.
-        let fresh = || format!("a fault was asked for ({}, {})", trace(), Utc::now().to_rfc3339());
+        let fresh = || format!("a fault was asked for ({}, {})", seam.trace(), seam.time().to_rfc3339());
         let detail = detail.unwrap_or_else(fresh);
-        let mut answer = Self::problem(dialect, &Problem::new(status, detail));
+        let mut answer = Self::problem(seam, dialect, &Problem::new(status, detail));
         answer.headers.extend(retry_after.map(|value| (RETRY_AFTER, value)));
         answer
     }

@@ -13,8 +13,12 @@ use crate::faults::{Fault, Faults, History};
 use crate::options::{Options, Switches};
 use crate::plants::{AcpPlant, Plant};
 use crate::problem::Problem;
+use crate::seam::Seam;
 use crate::world::{Organization, World};
 use crate::{acp, answer, call, control, konnect};
+
+/// Of Konnect's access tokens.
+const TOKEN_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// A sandbox. Clones share their state.
 #[derive(Clone)]
@@ -24,6 +28,7 @@ pub struct Sandbox {
 
 struct Shared {
     switches: Switches,
+    seam: Seam,
     state: Mutex<State>,
 }
 
@@ -54,6 +59,7 @@ impl Sandbox {
         let mut state = State::default();
         let shared_folder = std::env::var_os("PORTICO_EXCHANGES").filter(|folder| !folder.is_empty());
         let fresh = shared_folder.map(|folder| {
+            // Not from the seed: two sandboxes of one seed must not share a file.
             let name = format!("sandbox-{}-{}.jsonl", std::process::id(), uuid::Uuid::new_v4());
             PathBuf::from(folder).join(name)
         });
@@ -64,7 +70,8 @@ impl Sandbox {
             }
             state.record.append_to(path);
         }
-        Self { shared: Arc::new(Shared { switches: options.switches, state: Mutex::new(state) }) }
+        let seam = Seam::new(options.clock, options.seed);
+        Self { shared: Arc::new(Shared { switches: options.switches, seam, state: Mutex::new(state) }) }
     }
 
     /// The API and `/_sandbox/`, for calls without a network. Where no answer would be made, the response carries
@@ -76,7 +83,7 @@ impl Sandbox {
     /// Makes an organization, or finds it, and returns a fresh bearer token for it.
     #[must_use]
     pub fn organization(&self, name: &str) -> String {
-        let token = format!("kpat_{}", std::iter::repeat_with(fastrand::alphanumeric).take(48).collect::<String>());
+        let token = format!("kpat_{}", self.seam().letters(TOKEN_ALPHABET, 48));
         self.accept(name, &token);
         token
     }
@@ -84,7 +91,7 @@ impl Sandbox {
     /// Makes an organization, or finds it, and accepts this bearer token for it.
     pub fn accept(&self, organization: &str, token: &str) {
         let mut state = self.lock();
-        state.world.ensure(organization);
+        state.world.ensure(organization, self.seam());
         state.world.secrets.insert(token);
         state.tokens.insert(token.to_owned(), organization.to_owned());
     }
@@ -93,7 +100,7 @@ impl Sandbox {
     /// which may fetch tokens for the admin API by client credentials.
     #[must_use]
     pub fn tenant(&self, name: &str) -> (String, String) {
-        let (id, secret) = (acp::client_id(), acp::secret());
+        let (id, secret) = (acp::client_id(self.seam()), acp::secret(self.seam()));
         self.accept_client(name, &id, &secret);
         (id, secret)
     }
@@ -101,7 +108,8 @@ impl Sandbox {
     /// Makes a tenant of ACP, or finds it, and accepts these credentials for its admin API.
     pub fn accept_client(&self, tenant: &str, client_id: &str, client_secret: &str) {
         let mut state = self.lock();
-        state.world.ensure_tenant(tenant).add_admin_client(tenant, client_id, client_secret);
+        let made = state.world.ensure_tenant(tenant, self.seam());
+        made.add_admin_client(self.seam(), tenant, client_id, client_secret);
         state.world.secrets.insert(client_secret);
         state.changed();
     }
@@ -137,14 +145,14 @@ impl Sandbox {
 
     pub(crate) fn try_plant(&self, organization: &str, what: Plant) -> Result<String, Problem> {
         let mut state = self.lock();
-        let id = konnect::plant(&mut state.world, self.switches(), organization, what)?;
+        let id = konnect::plant(&mut state.world, self.switches(), self.seam(), organization, what)?;
         state.changed();
         Ok(id)
     }
 
     pub(crate) fn try_plant_acp(&self, tenant: &str, what: AcpPlant) -> Result<String, Problem> {
         let mut state = self.lock();
-        let id = acp::plant(&mut state.world, self.switches(), tenant, what)?;
+        let id = acp::plant(&mut state.world, self.switches(), self.seam(), tenant, what)?;
         state.changed();
         Ok(id)
     }
@@ -167,7 +175,7 @@ impl Sandbox {
     }
 
     /// Puts back what existed at some moment, as if strangers had made and unmade all that differs. Tokens stay good;
-    /// the secrets that were seen since, the mails, the faults and the record stay known.
+    /// the secrets that were seen since, the mails, the faults and the record stay known; no id comes a second time.
     pub fn restore(&self, snapshot: &Snapshot) {
         let mut state = self.lock();
         state.world.organizations.clone_from(&snapshot.organizations);
@@ -247,6 +255,10 @@ impl Sandbox {
 
     pub(crate) fn switches(&self) -> &Switches {
         &self.shared.switches
+    }
+
+    pub(crate) fn seam(&self) -> &Seam {
+        &self.shared.seam
     }
 
     /// A panic elsewhere leaves a state that is still worth showing.

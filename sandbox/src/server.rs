@@ -94,6 +94,9 @@ async fn accept(listener: TcpListener, router: Router, acceptor: Option<TlsAccep
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // First those that have ended: there are never more of them than were accepted, so nobody is held up.
+            biased;
+            Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, router.clone(), acceptor.clone()));
@@ -103,7 +106,6 @@ async fn accept(listener: TcpListener, router: Router, acceptor: Option<TlsAccep
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::acp::{Access, Tenant};
 use crate::konnect::{self, Domain, ReplayJob};
 use crate::problem::Problem;
+use crate::seam::Seam;
 use crate::secret::Secrets;
 
 /// Everything that the sandbox knows of the APIs' objects.
@@ -74,8 +75,8 @@ pub(crate) struct Team {
 
 impl World {
     /// The organization, made where it does not exist yet.
-    pub(crate) fn ensure(&mut self, organization: &str) -> &mut Organization {
-        self.organizations.entry(organization.to_owned()).or_default()
+    pub(crate) fn ensure(&mut self, organization: &str, seam: &Seam) -> &mut Organization {
+        self.organizations.entry(organization.to_owned()).or_insert_with(|| Organization::new(seam))
     }
 
     pub(crate) fn organization(&self, name: &str) -> Result<&Organization, Problem> {
@@ -87,10 +88,10 @@ impl World {
     }
 
     /// The tenant, made with its built-in servers where it does not exist yet.
-    pub(crate) fn ensure_tenant(&mut self, name: &str) -> &mut Tenant {
+    pub(crate) fn ensure_tenant(&mut self, name: &str, seam: &Seam) -> &mut Tenant {
         let secrets = &mut self.secrets;
         self.tenants.entry(name.to_owned()).or_insert_with(|| {
-            let tenant = Tenant::new(name);
+            let tenant = Tenant::new(seam, name);
             for server in tenant.servers.iter() {
                 secrets.collect(&server.body);
             }
@@ -128,9 +129,10 @@ impl World {
     }
 }
 
-impl Default for Organization {
-    fn default() -> Self {
-        let auth_strategy = fresh_id();
+impl Organization {
+    /// One with the authentication strategy that every organization has, and nothing else.
+    fn new(seam: &Seam) -> Self {
+        let auth_strategy = seam.fresh_id();
         let mut auth_strategies = Collection::default();
         auth_strategies.insert(&auth_strategy, konnect::auth_strategy(&auth_strategy, "key-auth", "key_auth"));
         Self {
@@ -141,9 +143,7 @@ impl Default for Organization {
             auth_strategy,
         }
     }
-}
 
-impl Organization {
     fn show(&self) -> Value {
         json!({
             "portals": self.portals.iter().map(|portal| portal.show_whole(self)).collect::<Vec<_>>(),
@@ -295,30 +295,10 @@ impl<T> Collection<T> {
     }
 }
 
-/// A new id as the API makes them.
-pub(crate) fn fresh_id() -> String {
-    uuid::Uuid::new_v4().to_string()
-}
-
-/// The time as the APIs show it.
-pub(crate) fn now() -> String {
-    stamp(Utc::now())
-}
-
 /// RFC 3339 in UTC, with as many digits of the fraction as it takes.
 pub(crate) fn stamp(time: DateTime<Utc>) -> String {
     let text = time.to_rfc3339_opts(SecondsFormat::Micros, true);
     format!("{}Z", text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.'))
-}
-
-/// A new object with id and times, and then these members.
-pub(crate) fn fresh(members: Value) -> Value {
-    let time = now();
-    let mut body = json!({"id": fresh_id(), "created_at": time, "updated_at": time});
-    if let (Value::Object(body), Value::Object(members)) = (&mut body, members) {
-        body.extend(members);
-    }
-    body
 }
 
 /// The id of an object.

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    create::fresh_body, diff::diff, done::Done, mark::hex, observe::Read, pass::Pass, reason::Reason,
+    context::Secrets, create::fresh_body, diff::diff, done::Done, mark::hex, observe::Read, pass::Pass, reason::Reason,
     resolve::Resolved, stop::Stop,
 };
 use crate::remote::{ApiError, Call, Place};
@@ -46,7 +46,8 @@ impl Pass<'_> {
             // Nothing has moved since before it was sent, so it never arrived.
             self.status.creating = None;
         }
-        if self.ops.milestones(&last).iter().any(|milestone| milestone.poll && milestone.met.is_err()) {
+        let runs = self.ops.milestones(&last).iter().any(|milestone| milestone.poll && milestone.met.is_err());
+        if runs || self.is_anothers_turn(resolved) {
             return Err(self.another_runs());
         }
         let mut body = fresh_body(&resolved.desired.body);
@@ -87,6 +88,25 @@ impl Pass<'_> {
     /// Whether one of its milestones is reached: there is nothing more to come.
     fn has_ended(&self) -> bool {
         self.ops.milestone_conditions().iter().any(|condition| self.status.is_true(condition))
+    }
+
+    /// Whether another resource has started one there and has not seen its end: it would never see it if this one began.
+    fn is_anothers_turn(&self, resolved: &Resolved) -> bool {
+        let same = self.ops.natural_key(&self.object);
+        let others = self.engine.cache.claimants(self.key.kind, same.as_deref(), None);
+        others.into_iter().any(|(key, other)| {
+            let status = other.status();
+            let ended = self.ops.milestone_conditions().iter().any(|condition| status.is_true(condition));
+            let open = status.started.is_some() || status.intent(&self.engine.owner, other.uid()).is_some();
+            let there = || self.engine.compute(self.ops, &key, &other, &Secrets::new()).0;
+            other.uid() != self.object.uid()
+                && open
+                && !ended
+                && !other.is_deleting()
+                && there().is_ok_and(|there| {
+                    there.collection == resolved.collection && there.link().account() == resolved.link().account()
+                })
+        })
     }
 
     fn another_runs(&self) -> Stop {

@@ -82,6 +82,7 @@ impl ConnectionPass<'_> {
             allow: self.engine.settings.allow.clone(),
             gate,
             metrics: self.engine.metrics.clone(),
+            clock: self.engine.clock.clone(),
             on_shut: Box::new(move || queue.push(&key, Lane::Retry, Cause::Look)),
             may_write: Box::new(move |deadline| lease.covers(deadline)),
         });

@@ -71,7 +71,9 @@ impl Pass<'_> {
             return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
         }
         let place = self.recorded_place()?;
-        let moved = place.listing != resolved.listing;
+        // The user chose another object, or another place.
+        let renamed = resolved.shape == Shape::Upsert && self.status.id != resolved.id;
+        let moved = renamed || place.listing != resolved.listing;
         match self.read(resolved.link().clone().as_ref(), &place).await? {
             Read::Found(object) => {
                 self.check_mark(resolved, &object, true)?;

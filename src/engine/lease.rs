@@ -366,11 +366,14 @@ fn holder(record: &Record) -> Option<&str> {
     record.spec.as_ref()?.holder_identity.as_deref()
 }
 
-/// A name for a replica: its host's, and a few random digits, so that one that was started again is another.
+/// A name for a replica: its host's, unless it is told, and a few random digits, so that one that was started again is another.
 #[must_use]
-pub fn identity(entropy: &dyn Entropy) -> String {
-    let named = std::env::var("HOSTNAME").or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname"));
-    let host = named.ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+pub fn identity(host: Option<&str>, entropy: &dyn Entropy) -> String {
+    let found = || {
+        let named = std::env::var("HOSTNAME").or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname"));
+        named.ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+    };
+    let host = host.map(str::to_owned).or_else(found);
     let mut digits = [0_u8; 5];
     entropy.fill(&mut digits);
     format!("{}_{}", host.as_deref().unwrap_or("portico"), hex(&digits))

@@ -125,6 +125,7 @@ async fn a_leader_that_renews_leads_for_ever_and_always_covers_a_usual_request()
         }
     };
     tokio::select! {
+        biased;
         () = first.keep() => panic!("the lease was lost"),
         () = second.acquire() => panic!("two lead"),
         () = watch => {}
@@ -180,7 +181,7 @@ async fn a_lease_that_is_given_back_is_taken_at_the_next_look() {
     };
     let ((), given_back) = tokio::join!(
         async {
-            tokio::select! { () = first.keep() => {}, () = second.acquire() => {} }
+            tokio::select! { biased; () = first.keep() => {}, () = second.acquire() => {} }
         },
         releasing
     );
@@ -213,6 +214,7 @@ async fn a_lost_answer_and_a_strangers_touch_cost_nobody_the_lease() {
         sleep(Duration::from_secs(20)).await;
     };
     tokio::select! {
+        biased;
         () = first.keep() => panic!("the lease was lost"),
         () = trouble => {}
     }

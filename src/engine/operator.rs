@@ -95,12 +95,16 @@ impl Operator {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
         let kube = Kubernetes::new(self.client.clone(), self.settings.kube_deadline);
         let mut tasks = JoinSet::new();
-        let (events, send_events) = Events::new(self.client.clone(), self.settings.kube_deadline);
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        let (events, send_events) = Events::new(self.client.clone(), self.settings.kube_deadline, clock, entropy);
         tasks.spawn(send_events);
         let mut shutdown = std::pin::pin!(shutdown.fuse());
+        // Every `select!` has an order: without one the first branch is drawn by a generator that nobody seeds. Here whoever is asked to end
+        // does not begin. Each ends with its first branch that is ready, so that none waits behind another.
         let owner = tokio::select! {
-            owner = owner(&kube, &self.settings) => owner,
+            biased;
             () = &mut shutdown => return Ended::Shutdown,
+            owner = owner(&kube, &self.settings) => owner,
         };
         let lease = Arc::new(self.lease());
         let parts = Parts {
@@ -118,17 +122,19 @@ impl Operator {
         let engine = Arc::new(Engine::new(parts, &self.kinds));
         spawn_watches(&mut tasks, &engine, &self.health);
         tokio::select! {
-            () = self.health.filled_up() => {},
+            biased;
             () = &mut shutdown => return Ended::Shutdown,
+            () = self.health.filled_up() => {},
         }
         // A standby keeps its caches warm, and waits here.
         tokio::select! {
-            () = lease.acquire() => {},
+            biased;
             () = &mut shutdown => {
                 // A try to lead may be under way.
                 lease.release().await;
                 return Ended::Shutdown;
             }
+            () = lease.acquire() => {},
         }
         engine.queue.begin();
         tracing::info!(owner = engine.owner, "the caches are filled; working");
@@ -136,9 +142,10 @@ impl Operator {
             tasks.spawn(work(engine.clone()));
         }
         let mut keep = std::pin::pin!(lease.keep());
-        let lost = tokio::select! { () = &mut keep => true, () = &mut shutdown => false };
+        // A lost lease counts for more than an end in order: nothing may be sent after it, not even to give the lease back.
+        let lost = tokio::select! { biased; () = &mut keep => true, () = &mut shutdown => false };
         engine.queue.close();
-        let lost = lost || tokio::select! { () = &mut keep => true, () = passes_end(&engine) => false };
+        let lost = lost || tokio::select! { biased; () = &mut keep => true, () = passes_end(&engine) => false };
         // Nothing is sent after this: somebody else may lead.
         tasks.shutdown().await;
         if lost {
@@ -152,7 +159,7 @@ impl Operator {
 
     fn lease(&self) -> Lease {
         let Some(times) = self.settings.lease else { return Lease::none() };
-        let identity = lease::identity(self.entropy.as_ref());
+        let identity = lease::identity(self.settings.host.as_deref(), self.entropy.as_ref());
         let (client, clock) = (self.client.clone(), self.clock.clone());
         Lease::new(client, &self.settings.namespace, identity, times, clock, self.seed)
     }

@@ -6,18 +6,18 @@ use super::{
     diff::Difference,
 };
 
-/// The smallest body that makes the object as desired: whole top-level fields, except that maps in `merged` send only the keys that
-/// differ.
+/// The smallest body that makes the object as desired: whole top-level fields, laid over what was read, since the API replaces them
+/// whole; except that maps in `merged` send only the keys that differ.
 #[must_use]
-pub fn patch(want: &Map<String, Value>, differences: &[Difference], merged: &[&str]) -> Map<String, Value> {
+pub fn patch(desired: &Desired, read: &Value, differences: &[Difference]) -> Map<String, Value> {
     let mut body = Map::new();
     for difference in differences {
         let Some(field) = difference.path.first() else { continue };
-        if let (true, Some(key)) = (merged.contains(&field.as_str()), difference.path.get(1)) {
+        if let (true, Some(key)) = (desired.merged.contains(&field.as_str()), difference.path.get(1)) {
             let map = body.entry(field.clone()).or_insert_with(|| Value::Object(Map::new()));
             map[key.as_str()] = difference.want.clone();
-        } else if let Some(value) = want.get(field) {
-            body.insert(field.clone(), value.clone());
+        } else if let Some(value) = desired.body.get(field) {
+            body.insert(field.clone(), lay(desired, field, value, &read[field.as_str()]));
         }
     }
     body
@@ -141,13 +141,21 @@ mod tests {
 
     #[test]
     fn others_keys_in_a_map_stay_and_only_ours_are_sent() {
-        let want = wants(json!({"labels": {"team": "a", "gone": null}, "name": "n"}));
+        let want =
+            Desired { merged: &["labels"], ..wants(json!({"labels": {"team": "a", "gone": null}, "name": "n"})) };
         let found = json!({"labels": {"team": "b", "gone": "x", "theirs": "y"}, "name": "n"});
         let differences = diff(&want, &found);
         assert_eq!(differences.len(), 2);
+        assert_eq!(Value::Object(patch(&want, &found, &differences)), json!({"labels": {"team": "a", "gone": null}}));
+    }
+
+    #[test]
+    fn a_field_that_is_an_object_is_sent_whole_with_what_the_spec_does_not_name() {
+        let want = wants(json!({"config": {"issuer": "new"}, "on": true}));
+        let found = json!({"config": {"issuer": "old", "scopes": ["theirs"]}, "on": true});
         assert_eq!(
-            Value::Object(patch(&want.body, &differences, &["labels"])),
-            json!({"labels": {"team": "a", "gone": null}})
+            Value::Object(patch(&want, &found, &diff(&want, &found))),
+            json!({"config": {"issuer": "new", "scopes": ["theirs"]}})
         );
     }
 
@@ -155,7 +163,7 @@ mod tests {
     fn a_patch_holds_only_what_differs() {
         let want = wants(json!({"name": "n", "description": null, "is_public": true}));
         let found = json!({"name": "n", "description": "old", "is_public": true});
-        assert_eq!(Value::Object(patch(&want.body, &diff(&want, &found), &[])), json!({"description": null}));
+        assert_eq!(Value::Object(patch(&want, &found, &diff(&want, &found))), json!({"description": null}));
     }
 
     #[test]

@@ -364,7 +364,12 @@ impl<'e> Pass<'e> {
     }
 
     /// Nobody has made what the spec speaks of, and Portico never does: it is looked for at each resync.
-    fn not_there_yet(&self, resolved: &Resolved) -> Done {
+    fn not_there_yet(&mut self, resolved: &Resolved) -> Done {
+        // Of somebody who has left nothing holds any more.
+        self.status.extra.clear();
+        for condition in self.ops.milestone_conditions() {
+            self.condition(condition, None);
+        }
         let resync = resolved.known.common.resync();
         Done {
             nothing: true,

@@ -138,8 +138,9 @@ impl Queue {
                 inner.later.first().map(|(due, _)| *due)
             };
             match due {
+                // Whichever it is, the next round looks at both: what is ready by now, and what is due by now.
                 Some(due) => {
-                    tokio::select! { () = changed => {}, () = tokio::time::sleep_until(due) => {} }
+                    tokio::select! { biased; () = changed => {}, () = tokio::time::sleep_until(due) => {} }
                 }
                 None => changed.await,
             }

@@ -148,6 +148,11 @@ impl Engine {
                 secrets.insert(wanted, value);
                 continue;
             }
+            if is_torn(&secrets) {
+                // A Secret changed between the reads of two of its keys, which belong together.
+                secrets.clear();
+                continue;
+            }
             let mut resolved = result?;
             if !object.is_deleting() {
                 self.look_at_output(key, object, &mut resolved).await?;
@@ -347,6 +352,15 @@ impl Engine {
         known.usable(&label, for_deletion)?;
         Ok(known)
     }
+}
+
+/// Whether two keys of one Secret were read from two versions of it.
+fn is_torn(secrets: &Secrets) -> bool {
+    let mut versions = BTreeMap::new();
+    secrets.iter().any(|((namespace, name, _), value)| {
+        let Some((_, version)) = value else { return false };
+        versions.insert((namespace, name), version).is_some_and(|other| other != version)
+    })
 }
 
 /// The connection that a resource names, or that its parent brings.

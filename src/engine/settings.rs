@@ -39,6 +39,8 @@ pub struct Settings {
     pub shutdown: Duration,
     /// The windows of leader election; none: this is the only instance.
     pub lease: Option<LeaseTimes>,
+    /// What this replica is called in the lease, before some random digits; none: the name of its host.
+    pub host: Option<String>,
     /// Whether the last verified credential of a connection is kept in Portico's own namespace, for deletions alone.
     pub escrow: bool,
 }
@@ -62,6 +64,7 @@ impl Default for Settings {
             concurrency: 8,
             shutdown: Duration::from_secs(8),
             lease: None,
+            host: None,
             escrow: true,
         }
     }

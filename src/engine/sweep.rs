@@ -2,10 +2,7 @@
 //!
 //! An item of a listing is compared with what the owner's spec wants now, which is pure and needs no memory. A difference only wakes the
 //! owner; its pass reads the object and decides. A listing never says "absent", only "not seen".
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::Method;
 use serde_json::Value;
@@ -68,7 +65,7 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
             }
         };
         let (ops, alone) = (first.ops, first.place.is_alone());
-        let by_id: HashMap<&str, &Value> = items.iter().filter_map(|item| Some((ops.id(item)?, item))).collect();
+        let by_id: BTreeMap<&str, &Value> = items.iter().filter_map(|item| Some((ops.id(item)?, item))).collect();
         if owned.iter().any(|one| one.ops.identity() == Identity::Mark) {
             note_duplicates(engine, &collection, &owned, &by_id);
         }
@@ -92,8 +89,8 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
 }
 
 /// Objects that carry the mark of a resource and are not its own slipped through; their resource removes them.
-fn note_duplicates(engine: &Engine, collection: &Path, owned: &[Owned], by_id: &HashMap<&str, &Value>) {
-    let owners: HashMap<&str, &Owned> = owned.iter().map(|one| (one.object.uid(), one)).collect();
+fn note_duplicates(engine: &Engine, collection: &Path, owned: &[Owned], by_id: &BTreeMap<&str, &Value>) {
+    let owners: BTreeMap<&str, &Owned> = owned.iter().map(|one| (one.object.uid(), one)).collect();
     for (id, item) in by_id {
         let Some(one) = mark::uid(item, &engine.owner).and_then(|uid| owners.get(uid)) else { continue };
         let Ok(segment) = Segment::new(id) else { continue };

@@ -34,7 +34,7 @@ impl Pass<'_> {
         let answer = match resolved.link().api().update() {
             Update::Patch => {
                 let desired = &resolved.desired;
-                let mut body = patch(&desired.body, differences, desired.merged);
+                let mut body = patch(desired, read, differences);
                 body.extend(desired.along.clone());
                 let body = Value::Object(self.ops.patched(body));
                 self.change(resolved, Method::PATCH, &path, &body).await

@@ -18,7 +18,11 @@ use super::{
     gate::{Gate, Shut},
     token::{Exchange, Tokens, TransportError},
 };
-use crate::engine::metrics::Metrics;
+use crate::engine::{Clock, metrics::Metrics};
+
+#[cfg(debug_assertions)]
+#[path = "link_stop.rs"]
+mod stop;
 
 /// No answer of a management API is larger; what is, is cut off.
 const LARGEST_ANSWER: usize = 32 << 20;
@@ -81,6 +85,8 @@ pub struct LinkSettings {
     pub gate: Arc<Gate>,
     /// Where calls are counted.
     pub metrics: Arc<Metrics>,
+    /// What time it is, for a `Retry-After` that names a date.
+    pub clock: Arc<dyn Clock>,
     /// Told when the gate shuts, so that someone probes.
     pub on_shut: Box<dyn Fn() + Send + Sync>,
     /// Whether writes may be sent that take at most this long: another replica may lead before they are answered.
@@ -235,6 +241,8 @@ impl Link {
         }
         let operation = operation(&call.method, call.path);
         let request = self.request(call, token)?;
+        #[cfg(debug_assertions)]
+        stop::before(&operation);
         let started = Instant::now();
         let answer = timeout(self.settings.deadline, receive(self.settings.http.clone(), request)).await;
         let (status, result) = match answer {
@@ -287,7 +295,8 @@ impl Link {
             return Err(self.unavailable("answered with a redirect, which Portico does not follow"));
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(ApiError::Throttled { retry_after: retry_after(headers, SystemTime::now()) });
+            let now = SystemTime::from(self.settings.clock.now());
+            return Err(ApiError::Throttled { retry_after: retry_after(headers, now) });
         }
         let Some(refusal) = body.as_ref().and_then(|body| self.api().refusal(status.as_u16(), body)) else {
             return Err(self.unavailable(&format!("answered {} in a form that is not the API's own", status.as_u16())));

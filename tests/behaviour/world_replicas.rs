@@ -150,7 +150,7 @@ impl World {
         let task = tokio::spawn(operator.run(async move {
             let _ = stopped.await;
         }));
-        let identity = lease::identity(&SeededEntropy::new(seed));
+        let identity = lease::identity(None, &SeededEntropy::new(seed));
         Replica { identity, dam, health, task, stop: Some(stop) }
     }
 

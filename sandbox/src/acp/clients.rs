@@ -1,6 +1,5 @@
 //! OAuth clients, of which admins make some and developers others.
 
-use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::shape::{complete, is_zero, overlay};
@@ -9,6 +8,7 @@ use super::{generate, servers};
 use crate::call::{Call, Outcome};
 use crate::options::AbsentSecrets;
 use crate::problem::{Problem, in_body, with};
+use crate::seam::Seam;
 use crate::world::World;
 
 /// What a PUT cannot change.
@@ -35,7 +35,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     let tenant = call.tenant(world)?;
     let server = call.given("authorization_server_id").unwrap_or_default();
     tenant.servers.get(server).ok_or_else(servers::unknown)?;
-    let id = call.given("client_id").map_or_else(generate::client_id, str::to_owned);
+    let id = call.given("client_id").map_or_else(|| generate::client_id(call.seam), str::to_owned);
     if tenant.clients.get(&id).is_some() {
         return Err(Problem::new(409, format!("a client with the id {id} already exists")));
     }
@@ -44,7 +44,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     for member in ["developer_id", "client_hashed_secret"] {
         given[member] = Value::Null;
     }
-    let body = fresh(call.account, &id, &given);
+    let body = fresh(call.seam, call.account, &id, &given);
     check(tenant, call, server, &body)?;
     call.tenant_mut(world)?.clients.insert(&id, body.clone());
     Ok(Some(call.shown(shown(&body))))
@@ -73,13 +73,13 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
         body["client_secret"] = match absent {
             AbsentSecrets::Clear => json!(""),
             AbsentSecrets::Keep => old["client_secret"].clone(),
-            AbsentSecrets::Generate => json!(generate::secret()),
+            AbsentSecrets::Generate => json!(generate::secret(call.seam)),
         };
     }
     // The text follows the list, unless the body has the text alone.
     body["scope"] = call.body["scope"].clone();
     if body["client_secret"] != old["client_secret"] {
-        body["client_hashed_secret"] = json!(generate::secret());
+        body["client_hashed_secret"] = json!(generate::secret(call.seam));
     }
     settle(&mut body);
     check(tenant, call, server, &body)?;
@@ -106,11 +106,11 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
 }
 
 /// A new client, with what is made where nothing is given.
-pub(super) fn fresh(tenant: &str, id: &str, given: &Value) -> Value {
+pub(super) fn fresh(seam: &Seam, tenant: &str, id: &str, given: &Value) -> Value {
     let mut body = json!({
         "audience": [id],
-        "client_hashed_secret": generate::secret(),
-        "client_secret": generate::secret(),
+        "client_hashed_secret": generate::secret(seam),
+        "client_secret": generate::secret(seam),
         "request_object_signing_alg": "none",
         "token_endpoint_auth_method": "client_secret_basic",
         "token_endpoint_signing_alg": "none",
@@ -123,7 +123,7 @@ pub(super) fn fresh(tenant: &str, id: &str, given: &Value) -> Value {
     overlay(&mut body, given, is_zero);
     body["client_id"] = json!(id);
     body["tenant_id"] = json!(tenant);
-    body["client_id_issued_at"] = json!(Utc::now().timestamp());
+    body["client_id_issued_at"] = json!(seam.time().timestamp());
     body["client_secret_expires_at"] = json!(0);
     settle(&mut body);
     body

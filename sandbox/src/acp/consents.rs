@@ -7,7 +7,7 @@ use super::shape::{complete, trim};
 use super::tenant::Tenant;
 use crate::call::{Call, Outcome};
 use crate::problem::{Problem, in_body};
-use crate::world::{World, now, stamp};
+use crate::world::{World, stamp};
 
 const KEPT: [&str; 3] = ["id", "tenant_id", "version"];
 
@@ -67,7 +67,7 @@ pub(super) fn delete(world: &mut World, call: &Call<'_>) -> Outcome {
 
 /// Completes a consent. Where the body says nothing, it is valid from now on.
 fn settle(call: &Call<'_>, body: &mut Value) {
-    body["valid_from"] = json!(valid_from(call).map_or_else(now, stamp));
+    body["valid_from"] = json!(valid_from(call).map_or_else(|| call.seam.now(), stamp));
     if call.acp().trims_descriptions {
         trim(body, "description");
     }
@@ -81,7 +81,7 @@ fn valid_from(call: &Call<'_>) -> Option<DateTime<Utc>> {
 /// What must hold of a consent besides its schema.
 fn check(call: &Call<'_>) -> Result<(), Problem> {
     let mut refused = Vec::new();
-    if !call.acp().future_valid_from && valid_from(call).is_some_and(|time| time > Utc::now()) {
+    if !call.acp().future_valid_from && valid_from(call).is_some_and(|time| time > call.seam.time()) {
         refused.push(in_body("valid_from", "invalid", "must not be in the future"));
     }
     for member in ["internal_services", "third_party_services"] {

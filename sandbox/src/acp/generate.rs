@@ -1,31 +1,32 @@
 //! What the server makes where nobody supplies it: ids, secrets, keys.
 
-use std::iter::repeat_with;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+
+use crate::seam::Seam;
 
 /// Of the ids that the API makes for clients.
 const ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuv";
 
 /// So many random bytes in base64url.
-pub(super) fn random(bytes: usize) -> String {
-    URL_SAFE_NO_PAD.encode(repeat_with(|| fastrand::u8(..)).take(bytes).collect::<Vec<u8>>())
+pub(super) fn random(seam: &Seam, bytes: usize) -> String {
+    URL_SAFE_NO_PAD.encode(seam.bytes(bytes))
 }
 
 /// 43 letters of base64url.
-pub(crate) fn secret() -> String {
-    random(32)
+pub(crate) fn secret(seam: &Seam) -> String {
+    random(seam, 32)
 }
 
 /// 20 letters, as `bugkgm23g9kregtu051g`.
-pub(crate) fn client_id() -> String {
-    repeat_with(|| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).take(20).collect()
+pub(crate) fn client_id(seam: &Seam) -> String {
+    seam.letters(ALPHABET, 20)
 }
 
 /// A key of this type, which has the shape of one and signs nothing.
-pub(super) fn jwks(key_type: &str) -> Value {
+pub(super) fn jwks(seam: &Seam, key_type: &str) -> Value {
+    let random = |bytes: usize| random(seam, bytes);
     let key = if key_type == "ecdsa" {
         json!({
             "use": "sig", "kty": "EC", "kid": random(16), "alg": "ES256", "crv": "P-256",

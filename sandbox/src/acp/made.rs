@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::fresh_id;
+use crate::seam::Seam;
 
 const CLAIMS: [&str; 24] = [
     "acr",
@@ -47,17 +47,17 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    pub(super) fn new(tenant: &str, server: &str) -> Self {
+    pub(super) fn new(seam: &Seam, tenant: &str, server: &str) -> Self {
         let mut made = Self {
-            claims: CLAIMS.iter().map(|name| claim(tenant, server, name)).collect(),
+            claims: CLAIMS.iter().map(|name| claim(seam, tenant, server, name)).collect(),
             policies: policy_ids(server).into_iter().map(|id| policy(tenant, &id)).collect(),
             ..Self::default()
         };
         for (name, scopes) in SERVICES {
-            let id = fresh_id();
+            let id = seam.fresh_id();
             made.scopes.extend(scopes.iter().map(|scope| {
                 json!({
-                    "id": fresh_id(), "tenant_id": tenant, "authorization_server_id": server, "service_id": id,
+                    "id": seam.fresh_id(), "tenant_id": tenant, "authorization_server_id": server, "service_id": id,
                     "name": scope, "display_name": scope.replace('_', " "), "description": "",
                 })
             }));
@@ -89,9 +89,9 @@ pub(super) fn policy_ids(server: &str) -> Vec<String> {
     ids
 }
 
-fn claim(tenant: &str, server: &str, name: &str) -> Value {
+fn claim(seam: &Seam, tenant: &str, server: &str, name: &str) -> Value {
     json!({
-        "id": fresh_id(), "tenant_id": tenant, "authorization_server_id": server, "name": name, "mapping": name,
+        "id": seam.fresh_id(), "tenant_id": tenant, "authorization_server_id": server, "name": name, "mapping": name,
         "type": "id_token", "scopes": [],
     })
 }
@@ -109,10 +109,11 @@ fn policy(tenant: &str, id: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seam::Clock;
 
     #[test]
     fn a_server_comes_with_what_was_recorded() {
-        let made = Made::new("acme", "one");
+        let made = Made::new(&Seam::new(Clock::System, Some(1)), "acme", "one");
         let counts = (made.claims.len(), made.services.len(), made.scopes.len(), made.policies.len());
         assert_eq!(counts, (24, 3, 13, 11));
         assert!(made.has_policy("nist-aal-2_one_user") && made.has_policy("block_one_dcr"));

@@ -9,15 +9,22 @@ use crate::call;
 use crate::options::Switches;
 use crate::plants::AcpPlant;
 use crate::problem::Problem;
+use crate::seam::Seam;
 use crate::world::{World, id_of};
 
 /// Makes it, and returns its id.
-pub(crate) fn plant(world: &mut World, switches: &Switches, tenant: &str, what: AcpPlant) -> Result<String, Problem> {
+pub(crate) fn plant(
+    world: &mut World,
+    switches: &Switches,
+    seam: &Seam,
+    tenant: &str,
+    what: AcpPlant,
+) -> Result<String, Problem> {
     if !world.tenants.contains_key(tenant) {
         return Err(Problem::not_found("Tenant"));
     }
     let mut run = |operation: &str, body: Value| -> Result<Value, Problem> {
-        let made = call::plant(world, switches, tenant, operation, BTreeMap::new(), body)?;
+        let made = call::plant(world, switches, seam, tenant, operation, BTreeMap::new(), body)?;
         Ok(made.unwrap_or_default())
     };
     match what {

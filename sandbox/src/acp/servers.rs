@@ -11,7 +11,8 @@ use super::{clients, generate};
 use crate::call::{Call, Outcome};
 use crate::options::AbsentSecrets;
 use crate::problem::{Problem, in_body};
-use crate::world::{World, fresh_id};
+use crate::seam::Seam;
+use crate::world::World;
 
 const KEPT: [&str; 3] = ["id", "tenant_id", "system"];
 const METHODS: [&str; 5] = ["azure", "cognito", "custom", "oidc", "static"];
@@ -24,7 +25,7 @@ pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
 
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     let tenant = call.tenant(world)?;
-    let id = call.given("id").map_or_else(fresh_id, str::to_owned);
+    let id = call.given("id").map_or_else(|| call.seam.fresh_id(), str::to_owned);
     if tenant.servers.get(&id).is_some() {
         return Err(Problem::new(409, format!("an authorization server with the id {id} already exists")));
     }
@@ -33,13 +34,13 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         return Err(Problem::new(409, format!("a client with the id {id} already exists")));
     }
     check(tenant, call, &call.body["authentications"], &id)?;
-    let body = fresh(call.account, call.origin, &id, &call.body);
-    let made = if demo { Made::new(call.account, &id) } else { Made::default() };
+    let body = fresh(call.seam, call.account, call.origin, &id, &call.body);
+    let made = if demo { Made::new(call.seam, call.account, &id) } else { Made::default() };
     let tenant = call.tenant_mut(world)?;
     tenant.servers.insert(&id, Server { body: body.clone(), made: Arc::new(made) });
     if demo {
         let given = json!({"authorization_server_id": id, "client_name": "User Portal", "system": true});
-        let portal = clients::fresh(call.account, &id, &given);
+        let portal = clients::fresh(call.seam, call.account, &id, &given);
         tenant.clients.insert(&id, portal.clone());
         world.secrets.collect(&portal);
     }
@@ -110,16 +111,16 @@ pub(super) fn list_dashboards(world: &mut World, call: &Call<'_>) -> Outcome {
 }
 
 /// A new server, with what is made where nothing is given.
-pub(super) fn fresh(tenant: &str, origin: &str, id: &str, given: &Value) -> Value {
+pub(super) fn fresh(seam: &Seam, tenant: &str, origin: &str, id: &str, given: &Value) -> Value {
     let mut body = json!({
         "access_token_ttl": "1h0m0s",
         "authorization_code_ttl": "10m0s",
         "cookie_max_age": "1h0m0s",
         "grant_types": ["authorization_code", "implicit", "client_credentials", "refresh_token"],
         "id_token_ttl": "1h0m0s",
-        "jwks": generate::jwks(given["key_type"].as_str().unwrap_or("rsa")),
+        "jwks": generate::jwks(seam, given["key_type"].as_str().unwrap_or("rsa")),
         "refresh_token_ttl": "720h0m0s",
-        "secret": generate::secret(),
+        "secret": generate::secret(seam),
     });
     overlay(&mut body, given, is_zero);
     body["id"] = json!(id);
@@ -155,8 +156,8 @@ fn keep_secrets(call: &Call<'_>, body: &mut Value, old: &Value) {
             AbsentSecrets::Clear => Value::Null,
             AbsentSecrets::Keep => old[member].clone(),
             AbsentSecrets::Generate => match member {
-                "secret" => json!(generate::secret()),
-                "jwks" => generate::jwks("rsa"),
+                "secret" => json!(generate::secret(call.seam)),
+                "jwks" => generate::jwks(call.seam, "rsa"),
                 _ => Value::Null,
             },
         };

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::made::Made;
 use super::{clients, servers};
 use crate::contract::contract;
+use crate::seam::Seam;
 use crate::world::Collection;
 
 /// The servers that every tenant has.
@@ -31,18 +32,18 @@ pub(crate) struct Server {
 
 impl Tenant {
     /// A tenant with the built-in servers alone.
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(seam: &Seam, name: &str) -> Self {
         let mut tenant = Self::default();
         for id in BUILT_IN {
-            let mut body = servers::fresh(name, &contract().acp_origin, id, &json!({"name": id}));
+            let mut body = servers::fresh(seam, name, &contract().acp_origin, id, &json!({"name": id}));
             body["system"] = json!(true);
-            tenant.servers.insert(id, Server { body, made: Arc::new(Made::new(name, id)) });
+            tenant.servers.insert(id, Server { body, made: Arc::new(Made::new(seam, name, id)) });
         }
         tenant
     }
 
     /// A client that may fetch tokens for the admin API.
-    pub(crate) fn add_admin_client(&mut self, tenant: &str, id: &str, secret: &str) {
+    pub(crate) fn add_admin_client(&mut self, seam: &Seam, tenant: &str, id: &str, secret: &str) {
         let given = json!({
             "authorization_server_id": "admin",
             "client_name": "Admin client",
@@ -50,7 +51,7 @@ impl Tenant {
             "grant_types": ["client_credentials"],
             "system": true,
         });
-        self.clients.insert(id, clients::fresh(tenant, id, &given));
+        self.clients.insert(id, clients::fresh(seam, tenant, id, &given));
     }
 
     /// Whether the tenant has this policy.

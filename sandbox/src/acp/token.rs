@@ -66,7 +66,7 @@ pub(super) fn grant(world: &mut World, call: &Call<'_>) -> Outcome {
     }
     let granted = if asked.is_empty() { allowed } else { asked };
     let scope = granted.join(" ");
-    let token = generate::random(48);
+    let token = generate::random(call.seam, 48);
     let expires = Instant::now() + Duration::from_secs(call.acp().expires_in);
     let access = Access { tenant: call.account.to_owned(), server: call.id("aid").to_owned(), expires };
     world.access.retain(|_, access| access.good());

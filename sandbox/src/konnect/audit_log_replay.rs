@@ -62,7 +62,7 @@ pub(super) fn get(world: &mut World, call: &Call<'_>) -> Outcome {
 
 pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
     let portal = call.portal(world)?;
-    let now = Utc::now();
+    let now = call.seam.time();
     let (start, end) = window(call, now)?;
     let is_busy = |portal: &Portal| portal.audit_log_replay_job.as_ref().is_some_and(ReplayJob::is_under_way);
     let others = &world.organization(call.account)?.portals;

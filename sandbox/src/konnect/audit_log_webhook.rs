@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Outcome, merge};
 use crate::problem::Problem;
-use crate::world::{World, now};
+use crate::world::World;
 
 const WRITABLE: [&str; 2] = ["enabled", "audit_log_destination_id"];
 
@@ -28,7 +28,7 @@ pub(super) fn status(world: &mut World, call: &Call<'_>) -> Outcome {
         "webhook_enabled": enabled,
     });
     if enabled && webhook.get("audit_log_destination_id").is_some() {
-        status["last_attempt_at"] = json!(now());
+        status["last_attempt_at"] = json!(call.seam.now());
         status["last_response_code"] = json!(code);
         status["last_response_message"] = json!(if accepted { "OK" } else { "Refused" });
     }

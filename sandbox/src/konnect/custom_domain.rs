@@ -11,7 +11,7 @@ use super::{Call, Outcome, certificate, merge};
 use crate::contract::Schema;
 use crate::options::{Certificates, CustomDomainPatch};
 use crate::problem::{Problem, in_body};
-use crate::world::{World, now, stamp};
+use crate::world::{World, stamp};
 
 pub(super) const CERTIFICATE: &str = "custom_certificate";
 pub(super) const KEY: &str = "custom_private_key";
@@ -50,7 +50,7 @@ struct Upload<'b> {
 
 impl Domain {
     fn new(call: &Call<'_>) -> Self {
-        let (time, at) = (now(), Instant::now());
+        let (time, at) = (call.seam.now(), Instant::now());
         let method = &call.body["ssl"]["domain_verification_method"];
         let body = json!({
             "hostname": call.body["hostname"],
@@ -118,7 +118,7 @@ impl Domain {
         self.key = upload.text(KEY).or_else(|| self.key.take());
         self.faults.clear();
         self.changed = Instant::now();
-        let mut times = json!({"uploaded_at": now()});
+        let mut times = json!({"uploaded_at": call.seam.now()});
         let read = certificate::read(self.certificate.as_deref(), self.key.as_deref());
         match (read, call.switches.certificates) {
             (Ok(expires_at), _) => times["expires_at"] = json!(stamp(expires_at)),
@@ -206,7 +206,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
     }
     domain.take(call, &upload)?;
     merge(&mut domain.body, &call.body, &["enabled"]);
-    domain.body["updated_at"] = json!(now());
+    domain.body["updated_at"] = json!(call.seam.now());
     let answer = domain.answer(call);
     portal.domain = Some(domain);
     Ok(Some(answer))

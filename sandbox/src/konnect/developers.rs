@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Outcome, merge};
 use crate::problem::{Problem, in_body};
-use crate::world::{World, now};
+use crate::world::World;
 
 pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
     Ok(Some(call.page(call.portal(world)?.developers.iter())))
@@ -20,7 +20,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
     let developer = developers.get_mut(call.id("developerId")).ok_or_else(unknown)?;
     check_status(call, developer)?;
     merge(developer, &call.body, &["status"]);
-    developer["updated_at"] = json!(now());
+    developer["updated_at"] = json!(call.seam.now());
     Ok(Some(developer.clone()))
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Outcome, authentication};
 use crate::problem::{Problem, in_body};
-use crate::world::{Collection, Portal, World, fresh, id_of, now};
+use crate::world::{Collection, Portal, World, id_of};
 
 /// A bare array, without pages.
 pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
@@ -26,7 +26,7 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
         return Err(Problem::taken(call.switches.duplicate_identity_provider, "type", &reason));
     }
     let enabled = call.switches.enabled_on_create && call.body["enabled"] == true;
-    let mut body = fresh(json!({"type": kind, "enabled": false}));
+    let mut body = call.seam.fresh(json!({"type": kind, "enabled": false}));
     body["config"] = shown(kind, &call.body["config"], call.id("portalId"));
     if enabled {
         enable(portal, call, &mut body)?;
@@ -58,7 +58,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
         }
         None => {}
     }
-    body["updated_at"] = json!(now());
+    body["updated_at"] = json!(call.seam.now());
     portal.identity_providers.insert(call.id("id"), body.clone());
     keep_secret(portal, &body, &call.body);
     Ok(Some(body))

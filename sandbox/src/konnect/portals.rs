@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Call, Outcome, merge};
 use crate::problem::{Problem, in_body, in_query, with};
-use crate::world::{Portal, World, fresh, id_of, now};
+use crate::world::{Portal, World, id_of};
 
 const WRITABLE: [&str; 10] = [
     "name",
@@ -27,8 +27,8 @@ pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
 
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     let organization = world.organization(call.account)?;
-    let subdomain = &uuid::Uuid::new_v4().simple().to_string()[..12];
-    let mut body = fresh(json!({
+    let subdomain = &call.seam.uuid().simple().to_string()[..12];
+    let mut body = call.seam.fresh(json!({
         "display_name": call.body["name"],
         "description": null,
         "default_domain": format!("{subdomain}.{}.portal.konghq.com", call.switches.region),
@@ -59,7 +59,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
     merge(&mut body, &call.body, &WRITABLE);
     merge_labels(&mut body, call)?;
     check(world, call, &body)?;
-    body["updated_at"] = json!(now());
+    body["updated_at"] = json!(call.seam.now());
     let portal = call.portal_mut(world)?;
     portal.body = body;
     Ok(Some(portal.show()))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Outcome, merge, reference};
 use crate::problem::{Problem, in_body};
-use crate::world::{Collection, World, fresh, now};
+use crate::world::{Collection, World};
 
 const WRITABLE: [&str; 5] = [
     "publish_status",
@@ -82,9 +82,9 @@ fn save(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     check(world, call, id)?;
     let portal = call.portal_mut(world)?;
     let known = portal.product_versions.get(id).cloned();
-    let made = || fresh(json!({"product_version_id": id}));
+    let made = || call.seam.fresh(json!({"product_version_id": id}));
     let mut version = known.map_or_else(made, |mut known| {
-        known["updated_at"] = json!(now());
+        known["updated_at"] = json!(call.seam.now());
         known
     });
     merge(&mut version, &call.body, &WRITABLE);
@@ -95,7 +95,8 @@ fn save(world: &mut World, call: &Call<'_>, id: &str) -> Outcome {
     if call.body["notify_developers"] == true {
         let approved = portal.developers.iter().filter(|developer| developer["status"] == "approved");
         let to: Vec<Value> = approved.map(|developer| developer["email"].clone()).collect();
-        let mail = json!({"at": now(), "portal_id": call.id("portalId"), "product_version_id": id, "to": to});
+        let (at, portal) = (call.seam.now(), call.id("portalId"));
+        let mail = json!({"at": at, "portal_id": portal, "product_version_id": id, "to": to});
         world.mail(call.account, mail);
     }
     Ok(Some(shown(&world.organization(call.account)?.auth_strategies, &version)))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Outcome, reference};
 use crate::problem::{Problem, in_body, with};
-use crate::world::{World, fresh_id, id_of};
+use crate::world::{World, id_of};
 
 const ENTITY_TYPE: &str = "Services";
 const VIEWER: &str = "API Viewer";
@@ -38,7 +38,7 @@ pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
 pub(super) fn assign(world: &mut World, call: &Call<'_>) -> Outcome {
     call.team(world)?;
     check(world, call)?;
-    let mut assignment = json!({"id": fresh_id()});
+    let mut assignment = json!({"id": call.seam.fresh_id()});
     for member in MEMBERS {
         assignment[member] = call.body[member].clone();
     }

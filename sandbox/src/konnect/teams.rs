@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Outcome, merge, reference};
 use crate::problem::{Problem, in_body, with};
-use crate::world::{Collection, Team, World, fresh, id_of, now};
+use crate::world::{Collection, Team, World, id_of};
 
 const WRITABLE: [&str; 2] = ["name", "description"];
 /// Of a name, as the answers have it; the request's schema has no limit.
@@ -18,7 +18,7 @@ pub(super) fn list(world: &mut World, call: &Call<'_>) -> Outcome {
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> Outcome {
     let portal = call.portal_mut(world)?;
     check_name(call)?;
-    let mut body = fresh(json!({}));
+    let mut body = call.seam.fresh(json!({}));
     merge(&mut body, &call.body, &WRITABLE);
     let team = Team { body: body.clone(), roles: Collection::default(), members: Vec::new() };
     portal.teams.insert(&id_of(&body), team);
@@ -33,7 +33,7 @@ pub(super) fn update(world: &mut World, call: &Call<'_>) -> Outcome {
     let team = call.team_mut(world)?;
     check_name(call)?;
     merge(&mut team.body, &call.body, &WRITABLE);
-    team.body["updated_at"] = json!(now());
+    team.body["updated_at"] = json!(call.seam.now());
     Ok(Some(team.body.clone()))
 }
 

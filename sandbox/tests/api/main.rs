@@ -14,4 +14,5 @@ mod product_versions;
 mod products;
 mod providers;
 mod record;
+mod seed;
 mod teams;
