@@ -36,10 +36,10 @@ const ELSEWHERE: &[(&str, &str, Option<&str>, &str)] = &[
     ("PortalIdentityProvider", "config.sp_entity_id", None, "read-only, in the status"),
     ("PortalIdentityProvider", "config.callback_url", None, "read-only, in the status"),
     (
-        "PortalProductVersion",
-        "auth_strategy_ids -> auth_strategies[].id",
-        Some("authStrategyIds[]"),
-        "as it is written",
+        "PortalIdentityProvider",
+        "config.claim_mappings.{name,email,groups}",
+        Some("config.claimMappings"),
+        "three fields",
     ),
     ("PortalCustomDomain", "ssl.custom_certificate", Some("ssl.tlsSecretRef"), SECRET),
     ("PortalCustomDomain", "ssl.custom_private_key", Some("ssl.tlsSecretRef"), SECRET),
@@ -74,6 +74,38 @@ const STRICTER: &[(&str, &str, &str, u64, &str)] = &[
     ("PortalAuthentication", "oidcClaimMappings.email", "maxLength", 255, "a bound, so that rules on it stay cheap"),
     ("PortalAuthentication", "oidcClaimMappings.groups", "minLength", 1, "no claim is called nothing"),
     ("PortalAuthentication", "oidcClaimMappings.groups", "maxLength", 255, "a bound, so that rules on it stay cheap"),
+    ("PortalIdentityProvider", "config.issuerUrl", "minLength", 1, "nothing of it is called nothing"),
+    ("PortalIdentityProvider", "config.issuerUrl", "maxLength", 2048, "a URL"),
+    ("PortalIdentityProvider", "config.clientId", "minLength", 1, "nothing of it is called nothing"),
+    ("PortalIdentityProvider", "config.clientId", "maxLength", 1024, "a bound, so that rules on it stay cheap"),
+    ("PortalIdentityProvider", "config.scopes[]", "minLength", 1, "nothing of it is called nothing"),
+    ("PortalIdentityProvider", "config.scopes[]", "maxLength", 255, "a bound, so that rules on it stay cheap"),
+    ("PortalIdentityProvider", "config.claimMappings.name", "minLength", 1, "nothing of it is called nothing"),
+    (
+        "PortalIdentityProvider",
+        "config.claimMappings.name",
+        "maxLength",
+        255,
+        "a bound, so that rules on it stay cheap",
+    ),
+    ("PortalIdentityProvider", "config.claimMappings.email", "minLength", 1, "nothing of it is called nothing"),
+    (
+        "PortalIdentityProvider",
+        "config.claimMappings.email",
+        "maxLength",
+        255,
+        "a bound, so that rules on it stay cheap",
+    ),
+    ("PortalIdentityProvider", "config.claimMappings.groups", "minLength", 1, "nothing of it is called nothing"),
+    (
+        "PortalIdentityProvider",
+        "config.claimMappings.groups",
+        "maxLength",
+        255,
+        "a bound, so that rules on it stay cheap",
+    ),
+    ("PortalIdentityProvider", "config.idpMetadataUrl", "maxLength", 2048, "a URL"),
+    ("PortalIdentityProvider", "config.idpMetadataXml", "maxLength", 262144, "a document of metadata is far smaller"),
     ("PortalCustomDomain", "hostname", "minLength", 3, "the shortest name with a dot"),
     ("PortalCustomDomain", "hostname", "maxLength", 253, "the longest name in DNS"),
 ];
@@ -146,8 +178,9 @@ struct Field<'c> {
     place: Option<String>,
 }
 
-/// The name without the variants of a union: `config<OIDC …>.client_id` is `config.client_id`.
+/// The name as it is written, without the variants of a union: `config<OIDC …>.client_id` is `config.client_id`, and `a -> b` is `a`.
 fn plain(name: &str) -> String {
+    let name = name.split(" -> ").next().unwrap_or_default();
     let mut parts = name.split('<');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.split_once('>').map_or("", |(_, rest)| rest))
@@ -266,15 +299,16 @@ fn the_limits_of_the_crd_are_those_of_the_contract() {
 fn what_a_table_says_is_elsewhere_is_in_the_contract() {
     let contract = contract();
     let list = |name: &str| contract[name].as_array().expect("a list").clone();
+    let text = |value: &Value| Value::from(plain(value.as_str().unwrap_or_default())).to_string();
     let mut known = BTreeSet::new();
     for resource in list("resources") {
         for field in resource["fields"].as_array().into_iter().flatten() {
-            known.insert((resource["name"].to_string(), plain(&field["field"].to_string())));
+            known.insert((resource["name"].to_string(), text(&field["field"])));
         }
     }
     for operation in list("operations") {
         for field in operation["request"]["fields"].as_array().into_iter().flatten() {
-            known.insert((operation["resource"].to_string(), plain(&field["path"].to_string())));
+            known.insert((operation["resource"].to_string(), text(&field["path"])));
         }
     }
     for &(resource, field, ..) in ELSEWHERE {
