@@ -105,7 +105,7 @@ const STRICTER: &[(&str, &str, &str, u64, &str)] = &[
         "a bound, so that rules on it stay cheap",
     ),
     ("PortalIdentityProvider", "config.idpMetadataUrl", "maxLength", 2048, "a URL"),
-    ("PortalIdentityProvider", "config.idpMetadataXml", "maxLength", 262144, "a document of metadata is far smaller"),
+    ("PortalIdentityProvider", "config.idpMetadataXml", "maxLength", 262_144, "a document of metadata is far smaller"),
     ("PortalCustomDomain", "hostname", "minLength", 3, "the shortest name with a dot"),
     ("PortalCustomDomain", "hostname", "maxLength", 253, "the longest name in DNS"),
 ];

@@ -142,8 +142,10 @@ impl Pass<'_> {
         let object = Self::place_to_be(resolved)?.map(|place| place.path.to_string());
         self.status.id = None;
         self.status.remote = None;
+        let token = self.engine.token();
+        self.sent = Some(token.clone());
         self.status.creating = Some(Intent {
-            token: self.engine.token(),
+            token,
             owner: self.engine.owner.clone(),
             uid: self.object.uid().to_owned(),
             connection: resolved.connection_name(),
@@ -280,7 +282,7 @@ impl Pass<'_> {
         let found = self.made_by(&intent, &link, &collection).await.map_err(|e| Self::stop(&link, e))?;
         match found.as_slice() {
             [] => {
-                self.status.creating = None;
+                self.give_up();
                 Ok(None)
             }
             [object] => {

@@ -213,12 +213,9 @@ impl Pass<'_> {
     }
 
     async fn remove(&mut self, known: &Known, place: &Place) -> Result<Ended, Stop> {
-        let query = self.ops.deletion_query(&self.object).map(str::to_owned);
         let link = known.link.clone();
-        match self.send(&link, Call::new(Method::DELETE, &place.path).query(query)).await {
-            Ok(_) | Err(ApiError::Absent(_)) => Ok(Ended::Deleted),
-            Err(error) => Err(Self::blocked_by(known, error)),
-        }
+        self.delete_object(&link, place).await.map_err(hint)?;
+        Ok(Ended::Deleted)
     }
 
     /// What has to be gone before this object can go is waited for, whoever deletes it, but not for ever.

@@ -1,10 +1,9 @@
 //! Objects that carry the mark of a resource and are not its own: duplicates that slipped through, and are removed (law 1).
-use http::Method;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::{identify::Identified, mark, observe::Read, pass::Pass, reason::Reason, resolve::Resolved, stop::Stop};
-use crate::remote::{ApiError, Call, Place, Segment};
+use crate::remote::{Place, Segment};
 
 impl Pass<'_> {
     /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
@@ -25,13 +24,8 @@ impl Pass<'_> {
         };
         for duplicate in ours.filter(|_| resolved.writes) {
             let path = resolved.collection.child(&segment(&duplicate)?);
-            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
-                Ok(_) | Err(ApiError::Absent(_)) => {
-                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
-                }
-                Err(error) => return Err(Self::stop(&link, error)),
-            }
+            self.delete_object(&link, &Place::in_collection(path.clone())).await?;
+            tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
         }
         let path = resolved.collection.child(&segment(&kept)?);
         self.record(resolved, kept[field].as_str().unwrap_or_default(), &path, !resolved.writes);
@@ -54,13 +48,8 @@ impl Pass<'_> {
             if mark::uid(&object, &self.engine.owner) != Some(self.object.uid()) {
                 continue;
             }
-            let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-            match self.send(&link, Call::new(Method::DELETE, &path).query(query)).await {
-                Ok(_) | Err(ApiError::Absent(_)) => {
-                    tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
-                }
-                Err(error) => return Err(Self::stop(&link, error)),
-            }
+            self.delete_object(&link, &place).await?;
+            tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
         }
         Ok(())
     }

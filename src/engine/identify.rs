@@ -1,5 +1,4 @@
 //! Which object is this resource's? By recorded id, by open create, by binding, by mark, and, only if the user says so, by name.
-use http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -16,7 +15,7 @@ use super::{
     spec::{Adoption, Replace},
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Path, Place};
+use crate::remote::{ApiError, Place};
 
 /// What an object turned out to be.
 #[derive(Default)]
@@ -78,7 +77,7 @@ impl Pass<'_> {
             Read::Found(object) => {
                 self.check_mark(resolved, &object, true)?;
                 if moved {
-                    return self.move_away(resolved, &place.path).await;
+                    return self.move_away(resolved, &place).await;
                 }
                 // The recipe follows a connection of another name to the same account.
                 let id = self.status.id.clone().unwrap_or_default();
@@ -119,7 +118,7 @@ impl Pass<'_> {
     }
 
     /// The object is at another place than the spec says now, and is still there.
-    async fn move_away(&mut self, resolved: &Resolved, path: &Path) -> Result<Option<Identified>, Stop> {
+    async fn move_away(&mut self, resolved: &Resolved, place: &Place) -> Result<Option<Identified>, Stop> {
         if resolved.shape.is_given() {
             // What others made, or what a parent always has, is left where it is.
             self.forget_record();
@@ -127,12 +126,12 @@ impl Pass<'_> {
         }
         if resolved.common.lifecycle.replace != Replace::Allow || !resolved.writes {
             let message = format!(
-                "the object is at {path} and cannot move to {}; set lifecycle.replace: Allow to delete it there and make it again",
-                resolved.listing
+                "the object is at {} and cannot move to {}; set lifecycle.replace: Allow to delete it there and make it again",
+                place.path, resolved.listing
             );
             return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
         }
-        self.delete_to_replace(resolved, path).await?;
+        self.delete_to_replace(resolved, place).await?;
         Ok(None)
     }
 
@@ -140,16 +139,10 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// [`Stop`] where the API refuses.
-    pub async fn delete_to_replace(&mut self, resolved: &Resolved, path: &Path) -> Result<(), Stop> {
-        let link = resolved.link().clone();
-        let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-        match self.send(&link, Call::new(Method::DELETE, path).query(query)).await {
-            Ok(_) | Err(ApiError::Absent(_)) => {
-                self.forget_record();
-                Ok(())
-            }
-            Err(error) => Err(Self::stop(&link, error)),
-        }
+    pub async fn delete_to_replace(&mut self, resolved: &Resolved, place: &Place) -> Result<(), Stop> {
+        self.delete_object(resolved.link().clone().as_ref(), place).await?;
+        self.forget_record();
+        Ok(())
     }
 
     fn forget_record(&mut self) {

@@ -77,8 +77,10 @@ impl Pass<'_> {
     /// [`Stop::Kube`] with [`KubeError::Gone`] where the resource is gone.
     pub async fn persist(&mut self, link: &Link, path: &Path) -> Result<(), Stop> {
         let mut wait = Duration::from_millis(50);
+        // Another process may have given up the intent meanwhile, and made an object of its own.
+        let precondition = if self.sent.is_some() { Precondition::Version } else { Precondition::Uid };
         loop {
-            match self.write_status(Precondition::Uid).await {
+            match self.write_status(precondition).await {
                 Err(Stop::Kube(_)) if self.is_gone().await => {
                     if self.made {
                         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
@@ -86,6 +88,11 @@ impl Pass<'_> {
                         tracing::warn!(resource = %self.key, removed = removed.is_ok(), "the resource vanished while its object was made");
                     }
                     return Err(Stop::Kube(KubeError::Gone));
+                }
+                Err(Stop::Kube(KubeError::Conflict)) if self.is_overtaken().await => {
+                    // Its record stands, and its sweep finds this object.
+                    tracing::warn!(resource = %self.key, %path, "another process has gone on meanwhile");
+                    return Err(Stop::Kube(KubeError::Conflict));
                 }
                 Err(Stop::Kube(error)) => {
                     tracing::warn!(resource = %self.key, %error, "the new id is not stored yet");
@@ -95,6 +102,18 @@ impl Pass<'_> {
                 other => return other,
             }
         }
+    }
+
+    /// Whether the intent of the create that this pass sent is no longer the resource's. Where it is, the resource as it is now is what the
+    /// next write is for.
+    async fn is_overtaken(&mut self) -> bool {
+        let Some(token) = self.sent.clone() else { return false };
+        let live = self.engine.kube.get(self.ops.info(), &self.key.namespace, &self.key.name).await;
+        let Some(live) = live.ok().flatten().filter(|live| live.uid() == self.object.uid()) else { return false };
+        let status = live.status();
+        let own = status.creating.as_ref().is_some_and(|intent| intent.token == token);
+        self.object = Arc::new(live);
+        !own && status.id != self.status.id
     }
 
     /// Whether the resource itself is certainly gone, or another one has its name.

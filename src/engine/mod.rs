@@ -34,6 +34,7 @@ pub mod keep;
 pub mod key;
 pub mod kind;
 pub mod kubernetes;
+pub mod late;
 pub mod lease;
 pub mod links;
 pub mod mark;
@@ -54,6 +55,7 @@ pub mod raw;
 pub mod reason;
 #[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
 pub mod reference;
+mod remove;
 pub mod report;
 pub mod resolve;
 pub mod secrets;

@@ -48,6 +48,8 @@ pub struct Pass<'e> {
     pub was_held: bool,
     /// Whether a write to the API failed in this pass.
     pub write_failed: bool,
+    /// The token of the intent that this pass wrote.
+    pub sent: Option<String>,
     /// Whether the object was made in this pass.
     pub made: bool,
     /// What the event says, where the condition leaves something out.
@@ -72,6 +74,7 @@ impl<'e> Pass<'e> {
             wish,
             was_held,
             write_failed: false,
+            sent: None,
             made: false,
             note: None,
             requests: 0,
@@ -117,6 +120,7 @@ impl<'e> Pass<'e> {
         let before = (self.status.id.clone(), self.status.remote.clone(), self.status.creating.clone());
         let identified = self.identify(resolved).await?;
         self.remove_duplicates(resolved).await?;
+        self.check_given_up(resolved).await?;
         if identified.adopted {
             leave_secret(resolved, identified.object.as_ref());
         }
@@ -199,8 +203,8 @@ impl<'e> Pass<'e> {
         if let Some(found) = found {
             match self.decide(resolved, Some(&found), *fresh, true) {
                 Plan::Replace => {
-                    let path = self.recorded_path()?;
-                    self.delete_to_replace(resolved, &path).await?;
+                    let place = self.recorded_place()?;
+                    self.delete_to_replace(resolved, &place).await?;
                     *fresh = true;
                 }
                 Plan::Immutable(differences) => return Err(immutable(&differences)),

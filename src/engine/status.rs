@@ -49,6 +49,9 @@ pub struct Status<E = Map<String, Value>> {
     /// A create whose result is not known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creating: Option<Intent>,
+    /// The last create of which nothing was seen: should it take effect after all, there are two objects, and a person decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Intent>,
     /// The label keys that this resource has set; one that leaves the spec is removed at the API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub label_keys: Vec<String>,

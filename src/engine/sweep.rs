@@ -14,6 +14,7 @@ use super::{
     diff::diff,
     key::Key,
     kind::{Identity, Ops, Wait},
+    late::{could_be_late, given_up},
     links::Known,
     mark,
     milestones::has_moved,
@@ -70,6 +71,10 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
             note_duplicates(engine, &collection, &owned, &by_id);
         }
         for one in owned {
+            if late_ones(&one, &items) {
+                wake(engine, &[one]);
+                continue;
+            }
             let item =
                 if alone { items.first() } else { by_id.get(one.status.id.as_deref().unwrap_or_default()).copied() };
             if is_to_be_looked_at(engine, &one, item).await {
@@ -99,6 +104,13 @@ fn note_duplicates(engine: &Engine, collection: &Path, owned: &[Owned], by_id: &
             engine.queue.push(&one.key, Lane::Sweep, Cause::Look);
         }
     }
+}
+
+/// Whether the listing shows what may be the late effect of a create that was given up.
+fn late_ones(one: &Owned, items: &[Value]) -> bool {
+    let Some(late) = given_up(&one.status, one.object.uid()) else { return false };
+    let is_other = |item: &&Value| one.ops.id(item) != one.status.id.as_deref();
+    items.iter().filter(is_other).any(|item| could_be_late(late, one.ops.key_field(), item))
 }
 
 fn wake(engine: &Engine, owned: &[Owned]) {

@@ -16,6 +16,7 @@ use url::Url;
 use super::{
     AllowList, ApiError, Dialect, HttpService, Path,
     gate::{Gate, Shut},
+    retry_after::retry_after,
     token::{Exchange, Tokens, TransportError},
 };
 use crate::engine::{Clock, metrics::Metrics};
@@ -26,8 +27,6 @@ mod stop;
 
 /// No answer of a management API is larger; what is, is cut off.
 const LARGEST_ANSWER: usize = 32 << 20;
-/// Nobody means a longer pause than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// A listing of more pages than this never ends.
 const MOST_PAGES: u32 = 10_000;
 
@@ -248,7 +247,12 @@ impl Link {
         let (status, result) = match answer {
             Err(_) => (None, Err(self.unavailable("did not answer in time"))),
             Ok(Err(why)) => (None, Err(self.unavailable(&why))),
-            Ok(Ok((status, headers, body))) => (Some(status), self.read(status, &headers, &body)),
+            Ok(Ok((status, headers, body))) => {
+                if let (StatusCode::SERVICE_UNAVAILABLE, Some(after)) = (status, self.retry_after(&headers)) {
+                    self.settings.gate.close_until(Instant::now() + after);
+                }
+                (Some(status), self.read(status, &headers, &body))
+            }
         };
         let code = status.map(|s| s.as_u16());
         self.settings.metrics.remote_call(self.api().name(), &operation, code, started.elapsed());
@@ -295,8 +299,7 @@ impl Link {
             return Err(self.unavailable("answered with a redirect, which Portico does not follow"));
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let now = SystemTime::from(self.settings.clock.now());
-            return Err(ApiError::Throttled { retry_after: retry_after(headers, now) });
+            return Err(ApiError::Throttled { retry_after: self.retry_after(headers) });
         }
         let Some(refusal) = body.as_ref().and_then(|body| self.api().refusal(status.as_u16(), body)) else {
             return Err(self.unavailable(&format!("answered {} in a form that is not the API's own", status.as_u16())));
@@ -307,6 +310,10 @@ impl Link {
             status if status.is_server_error() => ApiError::Failed(refusal),
             _ => ApiError::Refused(refusal),
         })
+    }
+
+    fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
+        retry_after(headers, SystemTime::from(self.settings.clock.now()))
     }
 
     fn unavailable(&self, what: &str) -> ApiError {
@@ -373,16 +380,6 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     format!("cannot be reached: {cause}")
 }
 
-/// Seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds).min(LONGEST_PAUSE));
-    }
-    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    Some(SystemTime::from(date).duration_since(now).unwrap_or_default().min(LONGEST_PAUSE))
-}
-
 /// `GET /v2/portals/{id}/teams`: what was called, without the ids, for metrics.
 fn operation(method: &Method, path: &Path) -> String {
     let is_id = |part: &&str| part.len() > 8 && part.bytes().any(|b| b.is_ascii_digit() || b == b'%');
@@ -393,18 +390,6 @@ fn operation(method: &Method, path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), None);
-        headers.insert("retry-after", "7".parse().unwrap());
-        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), Some(Duration::from_secs(7)));
-        headers.insert("retry-after", "Thu, 01 Jan 1970 00:01:30 GMT".parse().unwrap());
-        assert_eq!(retry_after(&headers, SystemTime::UNIX_EPOCH), Some(Duration::from_secs(90)));
-        headers.insert("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT".parse().unwrap());
-        assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::ZERO));
-    }
 
     #[test]
     fn metrics_name_operations_and_no_objects() {

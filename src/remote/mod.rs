@@ -7,6 +7,7 @@ pub mod http_service;
 pub mod konnect;
 pub mod link;
 pub mod path;
+pub mod retry_after;
 pub mod token;
 
 use serde_json::Value;

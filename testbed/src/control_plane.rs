@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use crate::components::{self, AUDIT_POLICY, Ports};
 use crate::error::{Context, Error};
 use crate::kubeconfig::{self, User};
 use crate::process::Processes;
+
+mod restart;
 
 /// How often a start is tried when another program takes one of the ports.
 const ATTEMPTS: usize = 3;
@@ -32,12 +34,13 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// the folder stays, with a log of each process.
 pub struct ControlPlane {
     // Fields are dropped in this order: the processes end before their folder goes.
-    processes: Processes,
+    processes: Mutex<Processes>,
     folder: TempDir,
     bin: PathBuf,
     kubeconfig: PathBuf,
     server: String,
     authority: Authority,
+    ports: Ports,
 }
 
 impl ControlPlane {
@@ -193,21 +196,22 @@ impl ControlPlane {
         processes.start("etcd", &bin.join("etcd"), &components::etcd(path, &ports))?;
         processes.start("kube-apiserver", &bin.join("kube-apiserver"), &components::apiserver(path, &pki, &ports))?;
 
-        let mut control_plane = Self { processes, folder, bin: bin.to_path_buf(), kubeconfig, server, authority };
+        let (processes, bin) = (Mutex::new(processes), bin.to_path_buf());
+        let control_plane = Self { processes, folder, bin, kubeconfig, server, authority, ports };
         control_plane.wait_for("kube-apiserver", "/readyz")?;
         control_plane.wait_for("the default namespace", "/api/v1/namespaces/default")?;
         // Not earlier: it looks for the API server once a second only, and would come a second later.
-        let program = bin.join("kube-controller-manager");
-        control_plane.processes.start("kube-controller-manager", &program, &components::controller_manager(&pki))?;
+        let program = control_plane.bin.join("kube-controller-manager");
+        control_plane.processes().start("kube-controller-manager", &program, &components::controller_manager(&pki))?;
         control_plane.wait_for("kube-controller-manager", "/api/v1/namespaces/default/serviceaccounts/default")?;
         Ok(control_plane)
     }
 
     /// Waits until there is something at `path`.
-    fn wait_for(&mut self, what: &'static str, path: &str) -> Result<(), Error> {
+    fn wait_for(&self, what: &'static str, path: &str) -> Result<(), Error> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            self.processes.check()?;
+            self.processes().check()?;
             let Err(refusal) = self.kubectl(&["get", "--raw", path, "--request-timeout=5s"]) else { return Ok(()) };
             if Instant::now() >= deadline {
                 let last = refusal.to_string();
@@ -215,6 +219,11 @@ impl ControlPlane {
             }
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// A panic elsewhere leaves processes that still have to be ended.
+    fn processes(&self) -> MutexGuard<'_, Processes> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn config(&self) -> kube::Config {

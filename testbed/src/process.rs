@@ -105,6 +105,20 @@ impl Processes {
         self.tell_watchdog(&id.to_string()).context(format_args!("cannot tell the watchdog about {name}"))
     }
 
+    /// Ends a process and starts it again; its log begins anew.
+    pub(crate) fn restart(&mut self, name: &'static str, program: &Path, arguments: &[String]) -> Result<(), Error> {
+        let deadline = Instant::now() + GRACE;
+        for mut process in self.running.extract_if(.., |process| process.name == name) {
+            process.end(deadline);
+        }
+        // The id may belong to somebody else from now on, so the watchdog is told once more who is left, in one write:
+        // at no time does it know of nobody.
+        let left = self.running.iter().map(|process| process.child.id().to_string());
+        let words: Vec<String> = std::iter::once("stopped".to_owned()).chain(left).collect();
+        self.tell_watchdog(&words.join("\n")).context(format_args!("cannot tell the watchdog about {name}"))?;
+        self.start(name, program, arguments)
+    }
+
     /// Whether all still run.
     pub(crate) fn check(&mut self) -> Result<(), Error> {
         for process in &mut self.running {

@@ -3,6 +3,8 @@
 //! Every test has a [`world::World`] of its own: namespaces, a ServiceAccount with the generated RBAC, a sandbox, an organization. When it
 //! ends, the world checks what holds for all of them: no secret leaked, no request under another user, no 403.
 mod absence;
+mod accidents;
+mod accidents_more;
 mod acp_bad_input;
 mod acp_connection;
 mod acp_ids;
@@ -12,6 +14,7 @@ mod acp_review_more;
 mod acp_server;
 mod adoption;
 mod bad_input;
+mod clock;
 mod conformance;
 mod consents;
 mod credentials;

@@ -1,0 +1,68 @@
+//! A create that was given up because nothing of it was seen may still take effect: a process that was stopped before it was sent goes on
+//! hours later. Where no mark tells whose the object is, a person decides.
+use serde_json::Value;
+
+use super::{
+    create::digest,
+    desired::Shape,
+    observe::items,
+    pass::Pass,
+    reason::Reason,
+    resolve::Resolved,
+    status::{Intent, Status},
+    stop::Stop,
+};
+
+/// Whether an object of a listing could be what a given-up create made after all.
+#[must_use]
+pub fn could_be_late(given_up: &Intent, key_field: &str, item: &Value) -> bool {
+    item[key_field] == given_up.key.as_str() && digest(&given_up.fields, item) == given_up.digest
+}
+
+/// The create that was given up, if this very resource gave it up here and it could still show up.
+#[must_use]
+pub fn given_up<'s, E>(status: &'s Status<E>, uid: &str) -> Option<&'s Intent> {
+    status.given_up.as_ref().filter(|intent| intent.uid == uid && intent.object.is_none())
+}
+
+impl Pass<'_> {
+    /// Remembers a create of which nothing was seen.
+    pub fn give_up(&mut self) {
+        if let Some(intent) = self.status.creating.take() {
+            self.status.given_up = Some(intent);
+        }
+    }
+
+    /// Looks for what a given-up create may have made besides the object that this resource has by now.
+    ///
+    /// # Errors
+    /// [`Stop`] with [`Reason::Ambiguous`], naming all that could be meant.
+    pub async fn check_given_up(&mut self, resolved: &Resolved) -> Result<(), Stop> {
+        let Some(late) = given_up(&self.status, self.object.uid()).cloned() else { return Ok(()) };
+        let (Some(own), Shape::Collection) = (self.status.id.clone(), resolved.shape) else { return Ok(()) };
+        if late.path != resolved.collection.as_str() || !resolved.common.lifecycle.id.is_empty() {
+            // It has moved, or a person has decided.
+            self.status.given_up = None;
+            return Ok(());
+        }
+        let link = resolved.link().clone();
+        let filter = link.api().equals_query(self.ops.key_field(), &late.key);
+        let found = items(self.ops, &link, &resolved.listing, filter.as_deref(), &mut self.requests).await;
+        let found = found.map_err(|e| Self::stop(&link, e))?;
+        let others: Vec<String> = found
+            .iter()
+            .filter(|item| could_be_late(&late, self.ops.key_field(), item))
+            .filter_map(|item| Some((self.ops.id(item)?, resolved.place(self.ops.id(item)?).ok()?)))
+            .filter(|(id, place)| *id != own && self.recorder_of(id, &late.account, &place.path).is_none())
+            .map(|(id, _)| id.to_owned())
+            .collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "an earlier create took effect late: {own} and {} could each be the one that is meant; set spec.lifecycle.id to the right one, and delete the others at the API",
+            others.join(", ")
+        );
+        Err(Stop::refused(Reason::Ambiguous, message))
+    }
+}

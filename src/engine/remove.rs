@@ -1,0 +1,30 @@
+//! Deleting an object, and making sure of it: a 404 to a DELETE may mean that the path was wrong, and is not "gone" while the API shows
+//! the object.
+use http::Method;
+
+use super::{observe::Read, pass::Pass, stop::Stop};
+use crate::remote::{ApiError, Call, Link, Place};
+
+impl Pass<'_> {
+    /// Deletes an object; when this returns it is certainly not there.
+    ///
+    /// # Errors
+    /// [`Stop`] where the API refuses, or shows the object still.
+    pub async fn delete_object(&mut self, link: &Link, place: &Place) -> Result<(), Stop> {
+        let query = self.ops.deletion_query(&self.object).map(str::to_owned);
+        match self.send(link, Call::new(Method::DELETE, &place.path).query(query)).await {
+            Ok(_) => Ok(()),
+            Err(ApiError::Absent(words)) => match self.read(link, place).await? {
+                Read::Absent | Read::ParentAbsent(_) => Ok(()),
+                Read::Found(_) => {
+                    let why = format!(
+                        "a DELETE of {} was answered with HTTP 404 ({words}), and the API still shows it",
+                        place.path
+                    );
+                    Err(Self::stop(link, ApiError::Unavailable(why)))
+                }
+            },
+            Err(error) => Err(Self::stop(link, error)),
+        }
+    }
+}
