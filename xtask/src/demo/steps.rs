@@ -80,10 +80,16 @@ const CONNECTION: &str = "konnectconnection/acme";
 const CONDITIONS: &str = r#"jsonpath={range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}"#;
 
 /// What the examples declare.
-const RESOURCES: [&str; 8] = [
+const RESOURCES: [&str; 14] = [
     CONNECTION,
     PORTAL,
     "portalteam/api-readers",
+    "portalauthentication/sign-in",
+    "portalidentityprovider/workforce",
+    "portalproductversion/payments-v1",
+    "portaldeveloper/ann",
+    "portalauditlogreplay/after-the-outage",
+    "portalcustomdomain/developers-domain",
     "acpconnection/identity",
     "authorizationserver/login",
     "oauthclient/shop",
@@ -99,7 +105,7 @@ pub(crate) fn apply_examples(world: &World) -> Outcome {
 }
 
 fn everything_ready(world: &mut World) -> Outcome {
-    shell::note("the manifests of examples/, with the sandbox's URL, a token, a client and an API product's id put in");
+    shell::note("the manifests of examples/, with the sandbox's URL, a token, a client and ids and times put in");
     apply_examples(world)?;
     world.kubectl(&["get", "portico", "-A"])?;
     world.in_namespace(&["get", "portalteam/api-readers", "-o", CONDITIONS])?;

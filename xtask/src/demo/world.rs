@@ -8,6 +8,7 @@ use std::{
     process::{self, Command, Stdio},
 };
 
+use chrono::{SecondsFormat, TimeDelta, Utc};
 use portico::manifests;
 use portico_sandbox::{Options, Plant, Sandbox, Server};
 use portico_testbed::ControlPlane;
@@ -70,6 +71,7 @@ impl World {
         let server = runtime.block_on(sandbox.serve(SocketAddr::from(([127, 0, 0, 1], 0))))?;
         let token = sandbox.organization(ORGANIZATION);
         let product = sandbox.plant(ORGANIZATION, Plant::ApiProduct { name: "payments".to_owned() })?;
+        plant_what_the_examples_name(&sandbox, &product)?;
         let client = sandbox.tenant(ORGANIZATION);
         let stranger = json!({ "name": STRANGER, "description": "made by somebody else" });
         sandbox.plant(ORGANIZATION, Plant::Portal(stranger))?;
@@ -143,6 +145,8 @@ impl World {
             ("client_id: client-id-replace-me", format!("client_id: {}", self.client.0)),
             ("client_secret: client-secret-replace-me", format!("client_secret: {}", self.client.1)),
             ("5f2c1e7a-8d34-4b6f-9a51-3c7be0d94f12", self.product.clone()),
+            ("2026-01-05T08:00:00Z", hours_ago(30)),
+            ("2026-01-05T20:00:00Z", hours_ago(18)),
         ];
         let mut used = vec![false; replacements.len()];
         for entry in fs::read_dir("examples")? {
@@ -179,6 +183,28 @@ impl World {
         fs::write(ENV, text)?;
         Ok(())
     }
+}
+
+/// What the examples name by id, so that the sandbox has it under these very ids.
+fn plant_what_the_examples_name(sandbox: &Sandbox, product: &str) -> Outcome {
+    let version = Plant::ApiProductVersion {
+        id: Some("c47d0e52-3b1f-4a86-9d20-6e8f51a7b394".to_owned()),
+        product: product.to_owned(),
+        name: "v1".to_owned(),
+    };
+    let strategy = Plant::AuthStrategy {
+        id: Some("8a4f2c61-07be-4d53-9e1a-6b3d5f7c2e90".to_owned()),
+        name: "keys".to_owned(),
+        credential_type: "key_auth".to_owned(),
+    };
+    sandbox.plant(ORGANIZATION, version)?;
+    sandbox.plant(ORGANIZATION, strategy)?;
+    Ok(())
+}
+
+/// A time that a replay can begin or end at.
+fn hours_ago(hours: i64) -> String {
+    (Utc::now() - TimeDelta::hours(hours)).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn prepare_folder() -> Outcome {
