@@ -5,10 +5,20 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    context::Secrets, create::fresh_body, diff::diff, done::Done, mark::hex, observe::Read, pass::Pass, reason::Reason,
-    resolve::Resolved, stop::Stop,
+    context::Secrets,
+    create::fresh_body,
+    diff::diff,
+    done::Done,
+    mark::hex,
+    observe::Read,
+    pass::Pass,
+    reason::Reason,
+    resolve::Resolved,
+    stop::{Again, Halt, Judgement, Stop},
 };
 use crate::remote::{ApiError, Call, Place};
+
+const ANOTHER: &str = "another one is under way; this one is started when that has ended";
 
 impl Pass<'_> {
     /// Starts it if it was never started, and looks how far it is.
@@ -63,7 +73,13 @@ impl Pass<'_> {
                     self.status.creating = None;
                 }
                 match &error {
-                    ApiError::Refused(refusal) if refusal.status == 409 => Err(self.another_runs()),
+                    // One that cannot be seen from here.
+                    ApiError::Refused(refusal) if refusal.status == 409 => Err(Stop::Halt(Halt {
+                        reason: Reason::ReferenceNotReady,
+                        message: ANOTHER.to_owned(),
+                        judgement: Judgement::Waiting,
+                        again: Again::Backoff(None),
+                    })),
                     _ => Err(self.refusal(&link, error)),
                 }
             }
@@ -110,9 +126,8 @@ impl Pass<'_> {
     }
 
     fn another_runs(&self) -> Stop {
-        let message = "another one is under way; this one is started when that has ended";
         let at = Instant::now() + self.engine.jitter(self.engine.settings.minute / 6);
-        Stop::wait_until(Reason::ReferenceNotReady, message, at)
+        Stop::wait_until(Reason::ReferenceNotReady, ANOTHER, at)
     }
 }
 

@@ -162,7 +162,8 @@ impl Pass<'_> {
             fields,
         });
         // What the last try said stands until there is something better to say.
-        if self.failure().is_none() {
+        let waits = resolved.shape == Shape::Action && self.status.is_waiting(self.generation);
+        if self.failure().is_none() && !waits {
             let creating = State::new(false, Reason::Creating, "The object is being created.");
             self.status.observed_generation = Some(self.generation);
             self.condition(conditions::READY, Some(&creating));

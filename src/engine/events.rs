@@ -27,7 +27,7 @@ use super::{
     status::{Status, conditions},
 };
 
-/// The API server refuses longer notes.
+/// The API server refuses notes of more than 1,024 bytes.
 const LONGEST_NOTE: usize = 1000;
 /// More than this many waiting events are dropped: they are a courtesy.
 const MOST_WAITING: usize = 1024;
@@ -86,7 +86,8 @@ impl Events {
 
     /// Hands in an event about an object.
     pub fn publish(&self, info: &Info, object: &Raw, warning: bool, reason: Reason, note: &str) {
-        let note: String = note.chars().take(LONGEST_NOTE).collect();
+        let end = note.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= LONGEST_NOTE).last();
+        let note = note[..end.unwrap_or_default()].to_owned();
         let regarding = ObjectReference {
             api_version: Some(format!("{}/{}", info.group, info.version)),
             kind: Some(info.kind.to_owned()),

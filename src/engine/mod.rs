@@ -34,6 +34,7 @@ pub mod keep;
 pub mod key;
 pub mod kind;
 pub mod kubernetes;
+pub mod labels;
 pub mod late;
 pub mod lease;
 pub mod links;

@@ -12,6 +12,7 @@ use super::{
     key::{Key, Target},
     kind::{Identity, Ops, Wait},
     kubernetes::KubeError,
+    labels::with_labels,
     links::Known,
     mark,
     output::{Handout, denied},
@@ -166,7 +167,9 @@ impl Engine {
     async fn acknowledge(&self, resolved: &mut Resolved, status: &Status) -> Result<(), Stop> {
         for (path, secret) in secrets(&resolved.desired) {
             let digest = self.digest(&secret).await.map_err(|e| denied(DIGEST_KEY, e))?;
-            if status.digests.get(&path) == Some(&digest) {
+            // Who only looks can say nothing of what is not shown.
+            let looks = resolved.common.lifecycle.mode == Mode::Observe;
+            if looks || status.digests.get(&path) == Some(&digest) {
                 resolved.desired.acknowledged.insert(path.clone());
             }
             resolved.digests.insert(path, digest);
@@ -380,34 +383,4 @@ fn connection_key(ops: &'static dyn Ops, key: &Key, common: &Common, inherited: 
 pub fn parse_connection(ops: &'static dyn Ops, recorded: &str) -> Option<Key> {
     let (namespace, name) = recorded.split_once('/')?;
     Some(Key::new(ops.connection(), namespace, name))
-}
-
-/// The body with the mark, and with the labels that we set once and that left the spec as null. Objects that are only observed are not marked.
-fn with_labels(
-    ops: &'static dyn Ops,
-    key: &Key,
-    object: &Raw,
-    owner: &str,
-    status: &Status,
-    mode: Mode,
-    mut desired: Desired,
-) -> (Desired, Vec<String>) {
-    if !desired.merged.contains(&"labels") {
-        return (desired, Vec::new());
-    }
-    let mut labels = match desired.body.remove("labels") {
-        Some(Value::Object(map)) => map,
-        _ => serde_json::Map::new(),
-    };
-    let keys: Vec<String> = labels.keys().cloned().collect();
-    for gone in status.label_keys.iter().filter(|k| !keys.contains(k)) {
-        labels.insert(gone.clone(), Value::Null);
-    }
-    if ops.identity() == Identity::Mark && mode == Mode::Manage {
-        labels.extend(mark::labels(owner, key, object.uid()));
-    }
-    if !labels.is_empty() {
-        desired.body.insert("labels".to_owned(), Value::Object(labels));
-    }
-    (desired, keys)
 }

@@ -258,6 +258,14 @@ impl<E> Status<E> {
         self.conditions.iter().find(|c| c.type_ == type_)
     }
 
+    /// Whether the last try at this generation had to wait for something else.
+    pub fn is_waiting(&self, generation: i64) -> bool {
+        let ready = self.condition(conditions::READY);
+        ready.is_some_and(|ready| {
+            ready.reason == Reason::ReferenceNotReady.as_str() && ready.observed_generation == Some(generation)
+        })
+    }
+
     /// Whether a condition is there and `True`.
     pub fn is_true(&self, type_: &str) -> bool {
         self.condition(type_).is_some_and(|c| c.status == "True")

@@ -3,6 +3,10 @@
 //! `PORTICO_DIFFERENTIAL_SEED` names another seed, and `PORTICO_DIFFERENTIAL_STEPS` another number of steps.
 #[path = "differential/drive.rs"]
 mod drive;
+#[path = "differential/fixed.rs"]
+mod fixed;
+#[path = "differential/flows.rs"]
+mod flows;
 #[path = "differential/normal.rs"]
 mod normal;
 #[path = "differential/script.rs"]
@@ -20,9 +24,12 @@ use serde_json::{Value, json};
 
 use drive::Side;
 use normal::difference;
-use script::{CONFIG_MAPS, CRD, JSON, LABEL, LEASES, PARTIAL, SECRETS, Step, WIDGETS, get, merge, step};
+use script::{CONFIG_MAPS, CRD, JSON, LEASES, PARTIAL, SECRETS, Step, WIDGETS, merge, step};
 
-/// Both API servers.
+/// The namespace that ends while the drawn steps run in others.
+const LEAVING: &str = "leaving";
+
+/// Both API servers: the real one, and the simulated one.
 struct Both {
     sides: [Side; 2],
     steps: usize,
@@ -73,19 +80,21 @@ impl Both {
 
     async fn compare_watches(&mut self, last: &str) {
         let [real, simulated] = &mut self.sides;
-        let (real, simulated) = (real.told(last).await, simulated.told(last).await);
+        let (real, simulated) = (real.told(last, LEAVING).await, simulated.told(last, LEAVING).await);
         for ((path, real), (_, simulated)) in real.iter().zip(&simulated) {
-            let mut pairs = real.iter().zip(simulated).enumerate();
-            let first = pairs.find_map(|(index, (real, simulated))| Some((index, difference("", real, simulated)?)));
-            if let Some((index, difference)) = first {
-                panic!(
-                    "the watch of {path}: event {index} differs at {difference}\n\n{}\n{}\n",
-                    real[index], simulated[index]
-                );
-            }
-            assert_eq!(real.len(), simulated.len(), "the watch of {path} told of more on one side");
+            same(&format!("the watch of {path}"), real, simulated);
         }
     }
+}
+
+/// Compares the events of a watch.
+fn same(what: &str, real: &[Value], simulated: &[Value]) {
+    let mut pairs = real.iter().zip(simulated).enumerate();
+    let first = pairs.find_map(|(index, (real, simulated))| Some((index, difference("", real, simulated)?)));
+    if let Some((index, difference)) = first {
+        panic!("{what}: event {index} differs at {difference}\n\n{}\n{}\n", real[index], simulated[index]);
+    }
+    assert_eq!(real.len(), simulated.len(), "{what} told of more on one side");
 }
 
 /// Both API servers, with the CRD and the namespaces of the script.
@@ -101,7 +110,7 @@ async fn prepared(plane: &ControlPlane) -> Both {
         assert_eq!(side.send(&definition).await.code, 201, "{}", side.name);
     }
     both.until_code(&WIDGETS.collection("default"), 200).await;
-    for name in ["one", "two", "three"] {
+    for name in ["one", "two", "three", LEAVING] {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         both.send(&step("POST", "/api/v1/namespaces".to_owned(), namespace)).await;
     }
@@ -122,69 +131,19 @@ fn setting(name: &str, default: u64) -> u64 {
 async fn the_simulated_api_server_answers_as_the_real_one() {
     let plane = ControlPlane::start().unwrap();
     let mut both = prepared(&plane).await;
-    both.send_all(script::fixed()).await;
+    both.send_all(fixed::fixed()).await;
+    // Controllers and watches take their time, so what has to wait for them begins here and is looked at later.
+    flows::begin_to_leave(&mut both).await;
+    let heard = flows::hear(&both).await;
     let steps = usize::try_from(setting("PORTICO_DIFFERENTIAL_STEPS", 400)).unwrap();
     both.send_all(script::drawn(setting("PORTICO_DIFFERENTIAL_SEED", 1), steps)).await;
-    belongings(&mut both).await;
-    end_of_a_namespace(&mut both).await;
+    heard.compare(&mut both).await;
+    flows::release_what_leaves(&mut both).await;
+    flows::belongings(&mut both).await;
+    flows::end_of_a_namespace(&mut both).await;
     for kind in [WIDGETS, SECRETS, CONFIG_MAPS, LEASES] {
         both.send(&step("POST", kind.collection("one"), kind.object("one", "zz-last", 0))).await;
     }
     both.compare_watches("zz-last").await;
-    end_of_a_crd(&mut both).await;
-}
-
-/// What belonged to an object that is gone is collected.
-async fn belongings(both: &mut Both) {
-    let owner = CONFIG_MAPS.path("three", "owner");
-    both.send(&step("POST", CONFIG_MAPS.collection("three"), CONFIG_MAPS.object("three", "owner", 0))).await;
-    // Each side knows the owner by a UID of its own.
-    for side in &mut both.sides {
-        let uid = side.uid(&owner);
-        let mut dependent = WIDGETS.object("three", "dependent", 0);
-        dependent["metadata"]["ownerReferences"] =
-            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}]);
-        assert_eq!(side.send(&step("POST", WIDGETS.collection("three"), dependent)).await.code, 201);
-    }
-    both.send(&get(WIDGETS.path("three", "dependent"))).await;
-    both.send(&step("DELETE", owner, json!({"propagationPolicy": "Background"}))).await;
-    both.until_code(&WIDGETS.path("three", "dependent"), 404).await;
-}
-
-/// A namespace takes nothing new, is emptied, and waits for what is held.
-async fn end_of_a_namespace(both: &mut Both) {
-    both.release("two").await;
-    let mut held = WIDGETS.object("two", "held", 0);
-    held["metadata"]["finalizers"] = json!(["example.dev/hold"]);
-    both.send(&step("POST", WIDGETS.collection("two"), held)).await;
-    both.send(&step("POST", CONFIG_MAPS.collection("two"), CONFIG_MAPS.object("two", "free", 0))).await;
-    let namespace = "/api/v1/namespaces/two";
-    both.send(&step("DELETE", namespace.to_owned(), json!({"propagationPolicy": "Background"}))).await;
-    let late = both.send(&step("POST", CONFIG_MAPS.collection("two"), CONFIG_MAPS.object("two", "late", 0))).await;
-    assert_eq!(late, 403);
-    both.send(&merge(CONFIG_MAPS.path("two", "free"), json!({"data": {"k": "changed"}}))).await;
-    both.until_code(&CONFIG_MAPS.path("two", "free"), 404).await;
-    let held = WIDGETS.path("two", "held");
-    both.until_answer(&held, |_, widget| !widget["metadata"]["deletionTimestamp"].is_null()).await;
-    both.send(&get(held.clone())).await;
-    both.send(&get(format!("{}?labelSelector={LABEL}", CONFIG_MAPS.collection("two")))).await;
-    both.send(&merge(held.clone(), json!({"metadata": {"finalizers": null}}))).await;
-    both.until_code(namespace, 404).await;
-    both.send(&get(namespace.to_owned())).await;
-    both.send(&get(held)).await;
-}
-
-/// The objects of a CRD go with it.
-async fn end_of_a_crd(both: &mut Both) {
-    both.release("one").await;
-    let definition = format!("{CRD}/widgets.example.dev");
-    for side in &mut both.sides {
-        assert_eq!(side.send(&step("DELETE", definition.clone(), Value::Null)).await.code, 200, "{}", side.name);
-    }
-    both.until_code(&definition, 404).await;
-    both.send(&get(definition)).await;
-    // First the object is not found, and a moment later its whole resource.
-    let gone = WIDGETS.path("one", "zz-last");
-    both.until_answer(&gone, |code, body| code == 404 && body.is_string()).await;
-    both.send(&get(gone)).await;
+    flows::end_of_a_crd(&mut both).await;
 }

@@ -19,7 +19,10 @@ use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::tripwire::{KubernetesLayer, RemoteFactory, Tripwire};
+use crate::{
+    tripwire::{KubernetesLayer, RemoteFactory, Tripwire},
+    world_look::Pauses,
+};
 
 /// How long anything may take. Nothing in a world takes longer than a few seconds; machines are slow sometimes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,6 +97,8 @@ pub(crate) struct World {
     pub(crate) admin: Client,
     pub(crate) operator_token: String,
     pub(crate) running: Option<Running>,
+    /// The kinds that the next operator knows; all of them where this is empty.
+    pub(crate) kinds: Vec<&'static str>,
     pub(crate) forbidden_is_expected: bool,
     /// Where the log was when this world came to be.
     pub(crate) log_from: usize,
@@ -113,8 +118,8 @@ impl World {
         once_per_process();
         assert!(name.len() <= 40, "namespaces are short");
         let namespace = format!("{name}-{:05x}", fastrand::u32(..0x10_0000));
-        let setup = namespace.clone();
-        let operator_token = tokio::task::spawn_blocking(move || prepare(plane, &setup)).await.unwrap();
+        let admin = Client::try_from(plane.admin_config()).unwrap();
+        let operator_token = Box::pin(prepare(&admin, &namespace)).await;
         let sandbox = Sandbox::new(options);
         let server = sandbox.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let token = sandbox.organization("acme");
@@ -131,7 +136,6 @@ impl World {
             minute: Duration::from_millis(200),
             ..Settings::default()
         };
-        let admin = Client::try_from(plane.admin_config()).unwrap();
         let world = Self {
             namespace,
             sandbox,
@@ -145,6 +149,7 @@ impl World {
             admin,
             operator_token,
             running: None,
+            kinds: Vec::new(),
             forbidden_is_expected: false,
             log_from: LOG.lock().unwrap().len(),
             ended: false,
@@ -169,8 +174,11 @@ impl World {
         let client = ClientBuilder::try_from(config).unwrap().with_layer(&KubernetesLayer(self.wire.clone())).build();
         let http =
             RemoteFactory { real: ReqwestFactory { allow: self.settings.allow.clone() }, wire: self.wire.clone() };
-        let operator =
-            Operator::new(client, Arc::new(http), Arc::new(SystemClock), 1, self.settings.clone(), kinds::all());
+        let mut known = kinds::all();
+        let is_known = |kind: &str| self.kinds.is_empty() || self.kinds.contains(&kind);
+        known.resources.retain(|ops| is_known(ops.info().kind));
+        known.connections.retain(|ops| is_known(ops.info().kind));
+        let operator = Operator::new(client, Arc::new(http), Arc::new(SystemClock), 1, self.settings.clone(), known);
         (self.health, self.metrics) = (operator.health(), operator.metrics());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(operator.run(async move {
@@ -248,16 +256,64 @@ impl Drop for World {
     }
 }
 
-/// The RBAC of one namespace, and the token of the operator's ServiceAccount.
-fn prepare(plane: &ControlPlane, namespace: &str) -> String {
+/// The RBAC of one namespace, and the token of the operator's ServiceAccount. Without kubectl: there are many worlds, and it takes its time.
+async fn prepare(admin: &Client, namespace: &str) -> String {
     let system = format!("{namespace}-system");
     let rbac = manifests::rbac_namespaced_yaml()
         .replace("portico-system", &system)
         .replace("namespace: default", &format!("namespace: {namespace}"))
         .replace("name: portico-cluster", &format!("name: portico-{namespace}"));
     let namespaces = format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n{rbac}");
-    plane.kubectl_stdin(&["apply", "-f", "-"], &namespaces).expect("RBAC is taken");
-    plane.token(&system, "portico").expect("the ServiceAccount has a token")
+    for document in serde_saphyr::from_multiple::<Value>(&namespaces).expect("what is generated is YAML") {
+        let api = match document["apiVersion"].as_str() {
+            Some("v1") => "/api/v1".to_owned(),
+            group => format!("/apis/{}", group.expect("it has a version")),
+        };
+        let within = document["metadata"]["namespace"].as_str().map(|name| format!("/namespaces/{name}"));
+        let plural = format!("{}s", document["kind"].as_str().expect("it has a kind").to_lowercase());
+        post(admin, &format!("{api}{}/{plural}", within.unwrap_or_default()), &document).await;
+    }
+    let token = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 86400},
+    });
+    let token = post(admin, &format!("/api/v1/namespaces/{system}/serviceaccounts/portico/token"), &token).await;
+    until_it_holds(admin, namespace, &system).await;
+    token["status"]["token"].as_str().expect("the ServiceAccount has a token").to_owned()
+}
+
+/// Makes something by a POST; the answer.
+async fn post(admin: &Client, path: &str, body: &Value) -> Value {
+    let request = http::Request::post(path).header("content-type", "application/json");
+    let request = request.body(body.to_string().into_bytes()).expect("a path of letters makes a request");
+    admin.request(request).await.unwrap_or_else(|e| panic!("POST {path} is taken: {e}"))
+}
+
+/// What was granted holds a moment later: before that, an operator would be refused.
+async fn until_it_holds(admin: &Client, namespace: &str, system: &str) {
+    let portal = resource("Portal");
+    for (namespace, verb, group, resource) in [
+        (namespace, "watch", portal.group.as_str(), portal.plural.as_str()),
+        (system, "create", "coordination.k8s.io", "leases"),
+        ("", "get", "", "namespaces"),
+    ] {
+        let attributes = json!({"namespace": namespace, "verb": verb, "group": group, "resource": resource});
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": format!("system:serviceaccount:{system}:portico"), "resourceAttributes": attributes},
+        });
+        let (started, mut pauses) = (Instant::now(), Pauses::up_to(150));
+        loop {
+            let answer = post(admin, "/apis/authorization.k8s.io/v1/subjectaccessreviews", &review).await;
+            if answer["status"]["allowed"] == true {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "the rights never came to hold: {answer:#}");
+            pauses.pause().await;
+        }
+    }
 }
 
 /// The kinds by name, as their CRDs have them.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::{
     tripwire::Side,
     world::{PATIENCE, World, merge},
+    world_look::Pauses,
 };
 
 /// The Secret that receives the credentials of the OAuthClient `shop`.
@@ -277,7 +278,7 @@ impl World {
 
     /// Waits until what stands in a Secret is as described (nothing: it is not there), and returns it.
     pub(crate) async fn until_values(&self, name: &str, what: &str, is: impl Fn(&Values) -> bool) -> Values {
-        let started = Instant::now();
+        let (started, mut pauses) = (Instant::now(), Pauses::up_to(150));
         loop {
             let values = self.values(name).await;
             if is(&values) {
@@ -285,7 +286,7 @@ impl World {
             }
             let keys: Vec<&String> = values.keys().collect();
             assert!(started.elapsed() < PATIENCE, "the Secret {name} never {what}; it has the keys {keys:?}");
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            pauses.pause().await;
         }
     }
 }

@@ -1,6 +1,4 @@
 //! What users, strangers and vandals do in a world.
-use std::time::Duration;
-
 use kube::{
     Api,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
@@ -9,7 +7,10 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{PATIENCE, World, merge, resource};
+use crate::{
+    world::{PATIENCE, World, merge, resource},
+    world_look::Pauses,
+};
 
 impl World {
     /// Makes or replaces a Secret with the key `token`.
@@ -96,14 +97,14 @@ impl World {
 
     /// Waits until a resource is gone.
     pub(crate) async fn gone(&self, kind: &str, name: &str) {
-        let started = Instant::now();
+        let (started, mut pauses) = (Instant::now(), Pauses::up_to(150));
         while self.get(kind, name).await.is_some() {
             assert!(
                 started.elapsed() < PATIENCE,
                 "{kind} {name} is still there: {:#}",
                 self.get(kind, name).await.unwrap_or_default()
             );
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            pauses.pause().await;
         }
     }
 

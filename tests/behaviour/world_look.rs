@@ -1,12 +1,107 @@
 //! What can be seen of a world: in Kubernetes, at the API, in the records of both.
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use kube::Api;
-use portico_testbed::Request;
+use portico_testbed::{ControlPlane, Request};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::world::{PATIENCE, World, condition, is_current};
+
+/// One of these stands in every line of an audit log that is about a Portico.
+const ABOUT_PORTICO: [&str; 2] = ["-system:portico\"", "\"userAgent\":\"portico/"];
+
+/// The audit logs as far as they were read, by the folder of the control plane.
+static AUDIT: Mutex<BTreeMap<PathBuf, AuditTail>> = Mutex::new(BTreeMap::new());
+
+/// What an audit log says of Porticos, read as it grows: it gets long, and every test looks at it several times.
+#[derive(Default)]
+struct AuditTail {
+    /// How many bytes were read.
+    read: u64,
+    /// The requests that were met. One that stays open stands in the log twice.
+    met: HashSet<String>,
+    requests: Vec<Request>,
+}
+
+impl AuditTail {
+    fn read_on(&mut self, log: &Path) -> io::Result<()> {
+        let mut file = File::open(log)?;
+        if file.metadata()?.len() < self.read {
+            // Another one has its place.
+            *self = Self::default();
+        }
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut more = Vec::new();
+        file.read_to_end(&mut more)?;
+        // Behind the last line feed, a line is still being written.
+        more.truncate(more.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        for line in String::from_utf8_lossy(&more).lines() {
+            if ABOUT_PORTICO.iter().any(|mark| line.contains(mark)) {
+                self.take(&serde_json::from_str(line)?);
+            }
+        }
+        self.read += u64::try_from(more.len()).map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    /// The first of the events about a request counts it.
+    fn take(&mut self, event: &Value) {
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !self.met.insert(text("/auditID")) {
+            return;
+        }
+        let code = event.pointer("/responseStatus/code").and_then(Value::as_u64);
+        self.requests.push(Request {
+            user: text("/user/username"),
+            user_agent: text("/userAgent"),
+            verb: text("/verb"),
+            group: text("/objectRef/apiGroup"),
+            resource: text("/objectRef/resource"),
+            subresource: text("/objectRef/subresource"),
+            namespace: text("/objectRef/namespace"),
+            name: text("/objectRef/name"),
+            code: code.and_then(|code| u16::try_from(code).ok()).unwrap_or_default(),
+            stage: text("/stage"),
+            at: text("/requestReceivedTimestamp"),
+        });
+    }
+}
+
+/// The requests of Porticos to a control plane so far that are as described, in the order in which their answers began.
+pub(crate) fn porticos_requests(plane: &ControlPlane, is: impl Fn(&Request) -> bool) -> Vec<Request> {
+    let mut tails = AUDIT.lock().unwrap_or_else(PoisonError::into_inner);
+    let tail = tails.entry(plane.folder().to_owned()).or_default();
+    tail.read_on(&plane.folder().join("audit.log")).expect("the audit log is readable");
+    tail.requests.iter().filter(|request| is(request)).cloned().collect()
+}
+
+/// The pauses between looks at something. Most things take a moment only; what takes longer is looked at ever more rarely, since every look
+/// costs time that others need.
+pub(crate) struct Pauses {
+    next: Duration,
+    most: Duration,
+}
+
+impl Pauses {
+    /// From ten milliseconds up to so many.
+    pub(crate) fn up_to(milliseconds: u64) -> Self {
+        Self { next: Duration::from_millis(10), most: Duration::from_millis(milliseconds) }
+    }
+
+    /// Waits until it is time for the next look.
+    pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 3 / 2).min(self.most);
+    }
+}
 
 impl World {
     /// A resource as it is.
@@ -16,23 +111,24 @@ impl World {
 
     /// Waits until a resource is as described, and returns it.
     pub(crate) async fn until(&self, kind: &str, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let started = Instant::now();
+        let (started, mut pauses) = (Instant::now(), Pauses::up_to(150));
         loop {
             let object = self.get(kind, name).await.unwrap_or_default();
             if is(&object) {
                 return object;
             }
             assert!(started.elapsed() < PATIENCE, "{kind} {name} never {what}; it is {object:#}");
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            pauses.pause().await;
         }
     }
 
     /// Waits until something else holds.
     pub(crate) async fn eventually(&self, what: &str, is: impl Fn(&Self) -> bool) {
-        let started = Instant::now();
+        // Tests take this for the moment in which something happens, so that the looks stay close.
+        let (started, mut pauses) = (Instant::now(), Pauses::up_to(40));
         while !is(self) {
             assert!(started.elapsed() < PATIENCE, "never: {what}; Konnect has {:#}", self.sandbox.state());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            pauses.pause().await;
         }
     }
 
@@ -111,7 +207,7 @@ impl World {
     /// Every request of this world's operator to Kubernetes.
     pub(crate) fn requests(&self) -> Vec<Request> {
         let user = self.user();
-        self.plane.audit().expect("the audit log is readable").into_iter().filter(|r| r.user == user).collect()
+        porticos_requests(self.plane, |request| request.user == user)
     }
 
     pub(crate) fn user(&self) -> String {

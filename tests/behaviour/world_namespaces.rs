@@ -1,6 +1,4 @@
 //! What a world may have besides: a second namespace, more keys in a Secret, stalled resources.
-use std::time::Duration;
-
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -9,7 +7,10 @@ use portico::manifests;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{PATIENCE, World, condition, resource};
+use crate::{
+    world::{PATIENCE, World, condition, resource},
+    world_look::Pauses,
+};
 
 impl World {
     /// Makes a second namespace that the next operator watches too, with the Role for it; returns its name.
@@ -45,7 +46,7 @@ impl World {
         what: &str,
         is: impl Fn(&Value) -> bool,
     ) -> Value {
-        let (api, started) = (self.api_in(namespace, kind), Instant::now());
+        let (api, started, mut pauses) = (self.api_in(namespace, kind), Instant::now(), Pauses::up_to(150));
         loop {
             let found = api.get_opt(name).await.expect("the API server answers");
             let object = found.map(|o| serde_json::to_value(o).expect("it is JSON")).unwrap_or_default();
@@ -54,7 +55,7 @@ impl World {
             }
             let elapsed = started.elapsed();
             assert!(elapsed < PATIENCE, "{kind} {namespace}/{name} never {what}; it is {object:#}");
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            pauses.pause().await;
         }
     }
 

@@ -316,9 +316,9 @@ fn remove(value: &mut Value, path: &[Step]) {
                 }
             }
         }
-        (Value::Array(items), Step::Item(text)) => items.retain(|item| item.to_string() != *text),
+        (Value::Array(items), Step::Item(text)) => items.retain(|item| &item.to_string() != text),
         (Value::Array(items), Step::Uid(uid)) => {
-            if let Some(item) = items.iter_mut().find(|item| item["uid"].to_string() == *uid) {
+            if let Some(item) = items.iter_mut().find(|item| &item["uid"].to_string() == uid) {
                 remove(item, rest);
             }
             items.retain(|item| !is_empty(item));

@@ -13,13 +13,16 @@ use k8s_openapi::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{meta, refusal::Flaw, resource::Builtin};
+use super::{event, meta, refusal::Flaw, resource::Builtin};
 
 /// The finalizer in the spec of a namespace that its controller removes.
 pub(super) const NAMESPACE_FINALIZER: &str = "kubernetes";
 /// The finalizer of a CRD that is being deleted.
 pub(super) const DEFINITION_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// A Secret of this type has these keys.
+const TLS: &str = "kubernetes.io/tls";
+const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
 
 /// An object as its type takes and shows it.
 pub(super) fn decode(builtin: Builtin, object: Value) -> Result<Value, String> {
@@ -39,8 +42,10 @@ pub(super) fn decode(builtin: Builtin, object: Value) -> Result<Value, String> {
         // Large, and never written wrong by anybody here: it is taken as it is.
         Builtin::Definition => definition(object),
     };
-    if builtin == Builtin::Namespace {
-        label(&mut object);
+    match builtin {
+        Builtin::Namespace => label(&mut object),
+        Builtin::Event => event::complete(&mut object),
+        _ => {}
     }
     for field in ["data", "binaryData"] {
         remove_empty(&mut object, field);
@@ -134,11 +139,17 @@ pub(super) fn condition(type_: &str, status: &str, reason: &str, message: &str, 
     json!({"type": type_, "status": status, "lastTransitionTime": now, "reason": reason, "message": message})
 }
 
-/// Sets a condition of a CRD.
+/// Sets a condition of a CRD. Its time is that of the last change of its status.
 pub(super) fn set_condition(definition: &mut Value, fresh: &Value) {
-    if let Some(conditions) = definition["status"]["conditions"].as_array_mut() {
-        conditions.retain(|old| old["type"] != fresh["type"]);
-        conditions.push(fresh.clone());
+    let Some(conditions) = definition["status"]["conditions"].as_array_mut() else { return };
+    match conditions.iter().position(|old| old["type"] == fresh["type"]) {
+        None => conditions.push(fresh.clone()),
+        Some(index) => {
+            let old = std::mem::replace(&mut conditions[index], fresh.clone());
+            if old["status"] == fresh["status"] {
+                conditions[index]["lastTransitionTime"] = old["lastTransitionTime"].clone();
+            }
+        }
     }
 }
 
@@ -180,6 +191,13 @@ pub(super) fn flaws(builtin: Builtin, after: &Value, before: Option<&Value>) -> 
             let why = "field is immutable when `immutable` is set";
             flaws.extend(kept.filter(|(_, kept)| !kept).map(|(field, _)| Flaw::forbidden(field, why)));
         }
+    }
+    if builtin == Builtin::Secret && after["type"] == TLS {
+        let missing = TLS_KEYS.into_iter().filter(|key| after["data"].get(*key).is_none());
+        flaws.extend(missing.map(|key| Flaw::required(&format!("data[{key}]"), "")));
+    }
+    if builtin == Builtin::Event {
+        flaws.extend(event::flaws(after, before));
     }
     if builtin == Builtin::Lease {
         let spec = &after["spec"];
@@ -234,8 +252,32 @@ mod tests {
     #[test]
     fn an_immutable_secret_stays_as_it_is() {
         let before = json!({"immutable": true, "data": {"a": "YQ=="}, "type": "Opaque"});
-        let after = json!({"data": {"a": "Yg=="}, "type": "kubernetes.io/tls"});
+        let after = json!({"data": {"a": "Yg=="}, "type": "example.dev/other"});
         assert_eq!(flaws(Builtin::Secret, &after, Some(&before)).len(), 3);
         assert!(flaws(Builtin::Secret, &before, Some(&before)).is_empty());
+    }
+
+    #[test]
+    fn a_tls_secret_has_a_certificate_and_a_key() {
+        let secret = json!({"type": TLS, "data": {"tls.crt": ""}});
+        assert_eq!(flaws(Builtin::Secret, &secret, None), [Flaw::required("data[tls.key]", "")]);
+        assert_eq!(flaws(Builtin::Secret, &json!({"type": TLS}), None).len(), 2);
+    }
+
+    #[test]
+    fn a_condition_keeps_its_place_and_while_its_status_stays_its_time() {
+        let first = condition("Terminating", "True", "InstanceDeletionPending", "soon", &json!("t1"));
+        let other = condition("Other", "True", "Because", "so", &json!("t1"));
+        let mut definition = json!({"status": {"conditions": []}});
+        for fresh in [&first, &other] {
+            set_condition(&mut definition, fresh);
+        }
+        let again = condition("Terminating", "True", "InstanceDeletionInProgress", "now", &json!("t2"));
+        set_condition(&mut definition, &again);
+        let expected = condition("Terminating", "True", "InstanceDeletionInProgress", "now", &json!("t1"));
+        assert_eq!(definition["status"]["conditions"], json!([expected, other]));
+        let done = condition("Terminating", "False", "InstanceDeletionCompleted", "done", &json!("t3"));
+        set_condition(&mut definition, &done);
+        assert_eq!(definition["status"]["conditions"][0], done);
     }
 }

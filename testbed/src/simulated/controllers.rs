@@ -36,6 +36,8 @@ pub(super) enum Task {
 /// What is left to delete, by resource and key.
 pub(super) struct Run {
     todo: VecDeque<(String, String)>,
+    /// Whether something was still there after it was deleted.
+    held: bool,
 }
 
 const NAMESPACE_CONTROLLER: &str = "namespace-controller";
@@ -162,13 +164,14 @@ impl State {
         let prefix = format!("{name}/");
         if !self.runs.contains_key(task) {
             let todo = self.contents(&prefix, |resource| resource.namespaced);
-            self.runs.insert(task.clone(), Run { todo });
+            self.runs.insert(task.clone(), Run { todo, held: false });
         }
         if self.delete_next(task, NAMESPACE_CONTROLLER) {
             return self.soon(task.clone(), STEP);
         }
-        self.runs.remove(task);
-        if !self.contents(&prefix, |resource| resource.namespaced).is_empty() {
+        // What was held when it was looked at is looked for again, even if it is gone by now (`deleteAllContent` only estimates).
+        let held = self.runs.remove(task).is_some_and(|run| run.held);
+        if held || !self.contents(&prefix, |resource| resource.namespaced).is_empty() {
             let again = Duration::from_secs(self.random.u64(NAMESPACE_AGAIN));
             return self.schedule(task.clone(), again);
         }
@@ -198,7 +201,7 @@ impl State {
                 builtin::set_condition(definition, &progress);
             });
             let todo = self.contents("", |resource| resource.id == custom);
-            self.runs.insert(task.clone(), Run { todo });
+            self.runs.insert(task.clone(), Run { todo, held: false });
         }
         if self.delete_next(task, CRD_FINALIZER) {
             return self.soon(task.clone(), STEP);
@@ -233,6 +236,10 @@ impl State {
         let next = self.runs.get_mut(task).and_then(|run| run.todo.pop_front());
         let Some((id, key)) = next else { return false };
         self.delete_as(actor, &id, &key, &Options::background());
+        let held = self.stored(&id, &key).is_some();
+        if let Some(run) = self.runs.get_mut(task) {
+            run.held |= held;
+        }
         true
     }
 

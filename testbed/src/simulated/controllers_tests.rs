@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use crate::simulated::{
     Simulated,
+    store::State,
     support::{config_map, pass, path, send, server, widget},
 };
 
@@ -55,6 +56,27 @@ async fn a_namespace_goes_after_all_that_is_in_it() {
     assert!(server.get("namespaces", "", "n").is_none());
     let last = server.history().pop().unwrap();
     assert_eq!((last.actor.as_str(), last.subresource.as_str()), ("namespace-controller", "finalize"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_waits_for_another_look_after_something_in_it_was_held() {
+    let server = server();
+    server.create("user", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}})).unwrap();
+    server.create("user", held(namespaced(widget("w"), "n"))).unwrap();
+    server.delete("user", "namespaces", "", "n").unwrap();
+    pass(5).await;
+    // Step by step, so that the widget is let go between its deletion and the end of the look.
+    server.with(State::work);
+    assert!(!server.get(WIDGETS, "n", "w").unwrap()["metadata"]["deletionTimestamp"].is_null());
+    server.patch("user", WIDGETS, "n", "w", "", &json!({"metadata": {"finalizers": null}})).unwrap();
+    pass(1).await;
+    server.with(State::work);
+    assert!(server.get("namespaces", "", "n").is_some());
+    for _ in 0..10 {
+        pass(1).await;
+        server.with(State::work);
+    }
+    assert!(server.get("namespaces", "", "n").is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,5 +144,8 @@ async fn an_owner_can_wait_for_its_dependents_or_let_them_go() {
     send(&client, "DELETE", uri, &json!({"propagationPolicy": "Orphan"})).await;
     pass(5).await;
     assert!(server.get("configmaps", "default", "owner").is_none());
-    assert!(server.get(WIDGETS, "default", "b").unwrap()["metadata"]["ownerReferences"].is_null());
+    let freed = server.get(WIDGETS, "default", "b").unwrap();
+    assert!(freed["metadata"]["ownerReferences"].is_null());
+    // It is stored with its defaults now, so there is nothing to change.
+    assert_eq!(server.patch("user", WIDGETS, "default", "b", "", &json!({})).unwrap(), freed);
 }

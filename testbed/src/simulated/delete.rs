@@ -77,32 +77,26 @@ impl State {
             return Err(Refusal::not_found(resource, target.name));
         };
         let object = resource.view(&current);
-        match resource.builtin {
-            Some(Builtin::Namespace | Builtin::Definition) => {
-                options.check(&object, |word, wanted, found| {
-                    let why = format!(
-                        "Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {found}"
-                    );
-                    Refusal::conflict(resource, target.name, &why)
-                })?;
-                if resource.builtin == Some(Builtin::Namespace) {
-                    self.delete_namespace(target, options, &current, object)
-                } else if meta::is_deleting(&object) {
-                    Ok(self.mark_or_remove(target, options, &current, &object))
-                } else {
-                    Ok(self.mark_definition(target, &current))
-                }
-            }
-            _ => {
-                options.check(&object, |word, wanted, found| {
-                    let meanwhile =
-                        if word == "UID" { "deleted and then recreated" } else { "modified" };
-                    let why = format!("the {word} in the precondition ({wanted}) does not match the {word} in record ({found}). The object might have been {meanwhile}");
-                    Refusal::conflict_by_kind(resource, target.name, &why)
-                })?;
+        if matches!(resource.builtin, Some(Builtin::Namespace | Builtin::Definition)) {
+            options.check(&object, |word, wanted, found| {
+                let why =
+                    format!("Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {found}");
+                Refusal::conflict(resource, target.name, &why)
+            })?;
+            return if resource.builtin == Some(Builtin::Namespace) {
+                self.delete_namespace(target, options, &current, object)
+            } else if meta::is_deleting(&object) {
                 Ok(self.mark_or_remove(target, options, &current, &object))
-            }
+            } else {
+                Ok(self.mark_definition(target, &current))
+            };
         }
+        options.check(&object, |word, wanted, found| {
+            let meanwhile = if word == "UID" { "deleted and then recreated" } else { "modified" };
+            let why = format!("the {word} in the precondition ({wanted}) does not match the {word} in record ({found}). The object might have been {meanwhile}");
+            Refusal::conflict_by_kind(resource, target.name, &why)
+        })?;
+        Ok(self.mark_or_remove(target, options, &current, &object))
     }
 
     /// An object that something holds is only marked.
@@ -116,7 +110,9 @@ impl State {
             let version = self.commit(resource, &target.key(), None);
             return Done { code: 200, body: removed(target, object, version), version: Some(version) };
         }
-        let mut marked = (*current.value).clone();
+        // It is stored as it was read: with the defaults that nobody wrote until now.
+        let mut marked = object.clone();
+        meta::set(&mut marked, "resourceVersion", Value::Null);
         meta::set_finalizers(&mut marked, &finalizers);
         if !meta::is_deleting(&marked) {
             meta::set(&mut marked, "deletionTimestamp", meta::time(self.now()));

@@ -54,6 +54,17 @@ async fn what_is_held_is_marked_until_the_last_finalizer_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_marked_is_stored_with_its_defaults() {
+    let server = server();
+    let client = server.client("test");
+    held(&server);
+    let (_, marked) = send(&client, "DELETE", &path("a"), &Value::Null).await;
+    // Without the mark this would store the status, which nobody wrote, and so be a change.
+    let (_, same) = send(&client, "PATCH merge", &path("a"), &json!({})).await;
+    assert_eq!(same, marked);
+}
+
+#[tokio::test(start_paused = true)]
 async fn preconditions_hold() {
     let server = server();
     let client = server.client("test");

@@ -144,6 +144,12 @@ impl From<Effect> for Verdict {
 pub trait Interceptor: Send + Sync + 'static {
     /// What becomes of this one.
     fn intercept(&self, call: &Call) -> Verdict;
+
+    /// A request has just been carried out and is answered with this status: a last chance to lose the answer. Not called where the verdict
+    /// was an answer of its own.
+    fn carried_out(&self, _call: &Call, _code: u16) -> Option<Loss> {
+        None
+    }
 }
 
 impl<F: Fn(&Call) -> Verdict + Send + Sync + 'static> Interceptor for F {

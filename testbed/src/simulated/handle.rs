@@ -32,22 +32,22 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 const NO_DRY_RUN: &str = "dryRun is not simulated";
 
 impl Simulated {
-    /// Carries out a request. `stale` is the version that reads show, and `cut` is how long a watch lives.
+    /// Carries out a request. `shown` is the version that reads show where it is not the present one, and `cut` is how long a watch lives.
     pub(super) fn handle(
         &self,
         actor: &str,
         request: &Request,
-        stale: Option<u64>,
+        shown: Option<u64>,
         cut: Option<Duration>,
     ) -> Result<Reply, Refusal> {
         self.with(|state| {
             let resource = state.serving(request)?;
             match request.verb {
-                Verb::Get => Ok(Reply::Object(200, state.get(&resource, request, stale)?)),
-                Verb::List => Ok(Reply::Object(200, state.list(&resource, request, stale)?)),
+                Verb::Get => Ok(Reply::Object(200, state.get(&resource, request, shown)?)),
+                Verb::List => Ok(Reply::Object(200, state.list(&resource, request, shown)?)),
                 Verb::Watch => Ok(match state.watch(actor, &resource, request) {
                     Ok(id) => Reply::Watch(Box::new(Watching::new(self.clone(), state, id, resource, request, cut))),
-                    Err(refusal) if refusal.code == 410 => Reply::NoWatch(refusal),
+                    Err(refusal) if [410, 504].contains(&refusal.code) => Reply::NoWatch(refusal),
                     Err(refusal) => return Err(refusal),
                 }),
                 _ => {

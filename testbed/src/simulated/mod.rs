@@ -20,13 +20,14 @@
 //! - versions, UIDs, generations, preconditions, finalizers, deletion timestamps, the status subresource, `generateName`, refusals with
 //!   their very words;
 //! - merge patches, JSON patches, server-side apply field by field with its conflicts, PUT with and without a version;
-//! - listings by page, by version and by selector; watches from a version, with bookmarks, 410 and broken connections; metadata alone
-//!   (`PartialObjectMetadata`);
+//! - listings by page, by version and by selector; watches from a version, or from all that is there, with bookmarks, 410 (also after a CRD
+//!   has changed or come back) and broken connections; metadata alone (`PartialObjectMetadata`);
 //! - namespaces that are emptied before they go, CRDs likewise, and garbage collection, once [`Simulated::controllers`] is running.
 //!
 //! What it does not:
-//! - CEL rules, patterns, formats, `oneOf` and list types of schemas are not checked, and Events and ServiceAccounts hardly at all;
-//! - of a CRD one version is served, that which is stored; it is established at once, without the steps in between;
+//! - CEL rules, patterns, formats, `oneOf` and list types of schemas are not checked, and built-in objects only in part;
+//! - of a CRD one version is served, that which is stored; it is established at once, without the steps in between, and takes objects at
+//!   once (the real one lets them wait for two seconds);
 //! - no authentication, no RBAC, no quotas: whoever asks may. An interceptor can say no;
 //! - no strategic merge patches, no `dryRun`, no `fieldValidation`, no warnings, no tables, no discovery, no `scale`;
 //! - managed fields are kept, but not shown; lists are owned as a whole, but for finalizers and owner references;
@@ -38,9 +39,11 @@ mod builtin;
 mod controllers;
 mod delete;
 mod direct;
+mod event;
 mod fault;
 mod handle;
 mod meta;
+mod options;
 mod patch;
 mod prepare;
 mod read;

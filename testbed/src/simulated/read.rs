@@ -7,6 +7,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
+    options,
     refusal::Refusal,
     resource::Resource,
     route::Request,
@@ -40,7 +41,7 @@ impl State {
         self.version_of(request)?;
         let key = resource.key(&request.namespace, &request.name);
         let stored = match stale {
-            Some(version) => self.objects_at(&resource.id, self.known(version)).remove(&key),
+            Some(version) => self.objects_at(&resource.id, self.known(resource, version)).remove(&key),
             None => self.stored(&resource.id, &key).cloned(),
         };
         let stored = stored.ok_or_else(|| Refusal::not_found(resource, &request.name))?;
@@ -49,8 +50,11 @@ impl State {
 
     pub(super) fn list(&self, resource: &Resource, request: &Request, stale: Option<u64>) -> Result<Value, Refusal> {
         let selector = Selector::parse(request.query("labelSelector"), request.query("fieldSelector"))?;
-        let limit = request.query("limit").parse::<usize>().ok().filter(|limit| *limit > 0);
-        let (version, start) = self.start(request, limit.is_some(), stale)?;
+        options::check_list(request)?;
+        // Where any version will do, all of it is shown at once (`computeListLimit` in `cacher.go`).
+        let is_limited = request.query("resourceVersion") != "0";
+        let limit = request.query("limit").parse::<usize>().ok().filter(|limit| is_limited && *limit > 0);
+        let (version, start) = self.start(resource, request, limit.is_some(), stale)?;
         let (past, none);
         let objects: &BTreeMap<String, Stored> = if version < self.version {
             past = self.objects_at(&resource.id, version);
@@ -86,10 +90,19 @@ impl State {
     }
 
     /// The version to list, and the key after which it begins.
-    fn start(&self, request: &Request, is_limited: bool, stale: Option<u64>) -> Result<(u64, String), Refusal> {
+    fn start(
+        &self,
+        resource: &Resource,
+        request: &Request,
+        is_limited: bool,
+        stale: Option<u64>,
+    ) -> Result<(u64, String), Refusal> {
         let token = request.query("continue");
         if !token.is_empty() {
             let Continue { version, key } = Continue::parse(token)?;
+            if !["", "0"].contains(&request.query("resourceVersion")) {
+                return Err(Refusal::bad_request("specifying resource version is not allowed when using continue"));
+            }
             return match version {
                 Some(version) if version < self.compacted => Err(Refusal::continue_expired(format!("-1:{key}"))),
                 version => Ok((version.unwrap_or(self.version), key)),
@@ -106,7 +119,7 @@ impl State {
                 return Err(Refusal::expired("The resourceVersion for the provided list is too old."));
             }
             Some(exact) => exact,
-            None => stale.map_or(self.version, |version| self.known(version)),
+            None => stale.map_or(self.version, |version| self.known(resource, version)),
         };
         Ok((version, String::new()))
     }
@@ -124,8 +137,8 @@ impl State {
     }
 
     /// The nearest version that can be shown.
-    fn known(&self, version: u64) -> u64 {
-        version.clamp(self.compacted, self.version)
+    fn known(&self, resource: &Resource, version: u64) -> u64 {
+        version.clamp(self.oldest(&resource.id), self.version)
     }
 }
 

@@ -68,7 +68,11 @@ async fn a_listing_can_ask_for_a_version() {
     assert_eq!(ask(exact.clone()).await, (200, Some(5)));
     assert_eq!(ask(format!("resourceVersion={version}")).await, (200, Some(6)));
     assert_eq!(ask("resourceVersion=0".to_owned()).await, (200, Some(6)));
+    // Where any version will do, limits are not heeded.
+    assert_eq!(ask("resourceVersion=0&limit=2".to_owned()).await, (200, Some(6)));
     assert_eq!(ask("resourceVersion=1000".to_owned()).await.0, 504);
+    assert_eq!(ask("resourceVersionMatch=Exact".to_owned()).await.0, 422);
+    assert_eq!(ask("continue=1:a&resourceVersion=1".to_owned()).await.0, 400);
     server.compact(server.version());
     assert_eq!(ask(exact).await.0, 410);
 }

@@ -88,20 +88,22 @@ impl Refusal {
     }
 
     pub(super) fn already_exists(resource: &Resource, name: &str, is_deleting: bool) -> Self {
+        Self::name_taken(resource, name, is_deleting, "already exists")
+    }
+
+    /// A name that may have been generated is taken.
+    pub(super) fn no_name_left(resource: &Resource, name: &str, is_deleting: bool) -> Self {
+        let why = "already exists, the server was not able to generate a unique name for the object";
+        Self::name_taken(resource, name, is_deleting, why).detail("retryAfterSeconds", json!(1))
+    }
+
+    fn name_taken(resource: &Resource, name: &str, is_deleting: bool, why: &str) -> Self {
         let prefix = if is_deleting { "object is being deleted: " } else { "" };
-        Self::new(409, "AlreadyExists", format!("{prefix}{} \"{name}\" already exists", resource.id)).about(
+        Self::new(409, "AlreadyExists", format!("{prefix}{} \"{name}\" {why}", resource.id)).about(
             &resource.group,
             &resource.plural,
             name,
         )
-    }
-
-    /// The last of several generated names was taken as well.
-    pub(super) fn no_name_left(resource: &Resource, name: &str) -> Self {
-        let why = "already exists, the server was not able to generate a unique name for the object";
-        Self::new(409, "AlreadyExists", format!("{} \"{name}\" {why}", resource.id))
-            .about(&resource.group, &resource.plural, name)
-            .detail("retryAfterSeconds", json!(1))
     }
 
     pub(super) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
@@ -130,7 +132,8 @@ impl Refusal {
 
     /// Deletions name the kind where everything else names the resource (`rest.BeforeDelete`).
     pub(super) fn conflict_by_kind(resource: &Resource, name: &str, why: &str) -> Self {
-        Self::conflict_about(&resource.group, &resource.kind, &qualified(&resource.kind, &resource.group), name, why)
+        let group = resource.group_of_kind();
+        Self::conflict_about(group, &resource.kind, &qualified(&resource.kind, group), name, why)
     }
 
     fn conflict_about(group: &str, kind: &str, qualified: &str, name: &str, why: &str) -> Self {

@@ -108,6 +108,11 @@ impl Resource {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// The group that errors put to the kind. Inside of the API server an Event is that of the core group.
+    pub(super) fn group_of_kind(&self) -> &str {
+        if self.builtin == Some(Builtin::Event) { "" } else { &self.group }
+    }
+
     /// The key of an object among those of its resource; listings are in the order of these.
     pub(super) fn key(&self, namespace: &str, name: &str) -> String {
         if self.namespaced { format!("{namespace}/{name}") } else { name.to_owned() }

@@ -77,7 +77,7 @@ impl Route {
         let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let watches = query.get("watch").is_some_and(|watch| ["true", "1"].contains(&watch.as_str()));
         let verb = match (&parts.method, place.name.is_empty()) {
-            (&Method::GET, _) if watches => Verb::Watch,
+            (&Method::GET, true) if watches => Verb::Watch,
             (&Method::GET, true) => Verb::List,
             (&Method::GET, false) => Verb::Get,
             (&Method::POST, true) => Verb::Create,
@@ -164,6 +164,8 @@ mod tests {
             (Method::GET, "/api/v1/namespaces/n/secrets/a", "get secrets n a "),
             (Method::GET, "/api/v1/secrets?limit=5", "list secrets   "),
             (Method::GET, "/apis/example.dev/v1/widgets?watch=true", "watch widgets.example.dev   "),
+            // One object is watched by a field selector.
+            (Method::GET, "/api/v1/namespaces/n/secrets/a?watch=true", "get secrets n a "),
             (
                 Method::PATCH,
                 "/apis/example.dev/v1/namespaces/n/widgets/a/status",

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use super::{
     Simulated,
-    fault::{Effect, Loss, Verdict},
+    fault::{Call, Effect, Interceptor, Loss, Verdict},
     handle::Reply,
     refusal::Refusal,
     route::{self, Route},
@@ -25,6 +25,9 @@ use super::{
 
 /// The body of an answer: all of it at once, or one event of a watch after the other.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Who judged a request, and the request as they saw it.
+type Judged = (Arc<dyn Interceptor>, Call);
 
 /// The way of one client to a simulated API server.
 #[derive(Clone)]
@@ -46,50 +49,59 @@ impl Service {
             Ok(Route::Version) => return Ok(version()),
             Err(refusal) => return Ok(refused(&refusal)),
         };
-        let verdict = self.judge(&request);
+        let (verdict, judged) = self.judge(&request);
         if verdict.before.is_zero() {
-            return self.carry_out(request, verdict).await;
+            return self.carry_out(request, verdict, judged).await;
         }
         // What is on its way takes effect, whether somebody still waits for the answer or not.
-        tokio::spawn(self.carry_out(request, verdict)).await.map_err(io::Error::other)?
+        tokio::spawn(self.carry_out(request, verdict, judged)).await.map_err(io::Error::other)?
     }
 
-    fn judge(&self, request: &route::Request) -> Verdict {
+    /// The verdict, and who gave it on what.
+    fn judge(&self, request: &route::Request) -> (Verdict, Option<Judged>) {
         let number = self.server.shared.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let Some(interceptor) = self.server.interceptor() else { return Verdict::proceed() };
+        let Some(interceptor) = self.server.interceptor() else { return (Verdict::proceed(), None) };
         let version = self.server.with(|state| state.version);
-        interceptor.intercept(&request.call(number, version, &self.actor))
+        let call = request.call(number, version, &self.actor);
+        (interceptor.intercept(&call), Some((interceptor, call)))
     }
 
     fn carry_out(
         self,
         request: route::Request,
         verdict: Verdict,
+        judged: Option<Judged>,
     ) -> BoxFuture<'static, Result<Response<Body>, io::Error>> {
         async move {
             let Verdict { before, effect, after, cut } = verdict;
             if !before.is_zero() {
                 sleep(before).await;
             }
-            let (stale, lost) = match effect {
+            let (stale, mut silenced) = match effect {
                 Effect::LoseRequest(loss) => return lose(loss).await,
                 Effect::LoseAnswer(loss) => (None, Some(loss)),
                 Effect::Stale(version) => (Some(version), None),
                 Effect::Proceed | Effect::Answer(_) => (None, None),
             };
-            let answer = match &effect {
-                Effect::Answer(refusal) => refused(refusal),
-                _ => match self.server.handle(&self.actor, &request, stale, cut) {
-                    Ok(Reply::Object(code, body)) => json_answer(code, Bytes::from(body.to_string())),
-                    Ok(Reply::Watch(watching)) => streamed(*watching),
-                    Ok(Reply::NoWatch(refusal)) => json_answer(200, watch::line("ERROR", &refusal.status())),
-                    Err(refusal) => refused(&refusal),
-                },
+            let answer = if let Effect::Answer(refusal) = &effect {
+                refused(refusal)
+            } else {
+                let (code, answer) = match self.server.handle(&self.actor, &request, stale, cut) {
+                    Ok(Reply::Object(code, body)) => (code, json_answer(code, Bytes::from(body.to_string()))),
+                    Ok(Reply::Watch(watching)) => (200, streamed(*watching)),
+                    Ok(Reply::NoWatch(refusal)) => {
+                        (refusal.code, json_answer(200, watch::line("ERROR", &refusal.status())))
+                    }
+                    Err(refusal) => (refusal.code, refused(&refusal)),
+                };
+                let loss = judged.and_then(|(interceptor, call)| interceptor.carried_out(&call, code));
+                silenced = silenced.or(loss);
+                answer
             };
             if !after.is_zero() {
                 sleep(after).await;
             }
-            match lost {
+            match silenced {
                 Some(loss) => lose(loss).await,
                 None => Ok(answer),
             }

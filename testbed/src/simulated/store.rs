@@ -44,6 +44,8 @@ pub(super) struct State {
     pub(super) compacted: u64,
     /// By id.
     pub(super) resources: BTreeMap<String, Arc<Resource>>,
+    /// Since which version the resource of a CRD is served as it is now.
+    since: BTreeMap<String, u64>,
     /// By resource and key.
     pub(super) objects: BTreeMap<String, BTreeMap<String, Stored>>,
     pub(super) log: VecDeque<Revision>,
@@ -66,6 +68,7 @@ impl State {
             version: 1,
             compacted: 0,
             resources,
+            since: BTreeMap::new(),
             objects: BTreeMap::new(),
             log: VecDeque::new(),
             watches: Watches::default(),
@@ -125,6 +128,12 @@ impl State {
         version
     }
 
+    /// The oldest version from which a resource can be watched. A CRD that is new, or is changed, has a watch cache of its own, which knows
+    /// of nothing that was before (`cacher.go`).
+    pub(super) fn oldest(&self, resource: &str) -> u64 {
+        self.compacted.max(self.since.get(resource).copied().unwrap_or_default())
+    }
+
     /// The objects of a resource as they were at a version that is not compacted.
     pub(super) fn objects_at(&self, resource: &str, version: u64) -> BTreeMap<String, Stored> {
         let mut objects = self.objects.get(resource).cloned().unwrap_or_default();
@@ -176,6 +185,9 @@ impl State {
             self.watches.close(&old.id);
         }
         if let Some(new) = new {
+            if differs {
+                self.since.insert(new.id.clone(), self.version);
+            }
             self.resources.insert(new.id.clone(), Arc::new(new));
         }
     }

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     Simulated,
     fault::Loss,
+    options,
     read::prefix,
     refusal::Refusal,
     resource::{Resource, partial},
@@ -167,27 +168,17 @@ fn views(resource: &Resource, revision: &Revision) -> (Option<Arc<Value>>, Optio
 impl State {
     /// Begins a watch. What is refused here is told by an event, not by the status of the answer.
     pub(super) fn watch(&mut self, actor: &str, resource: &Resource, request: &Request) -> Result<u64, Refusal> {
-        let mut selector = request.query("fieldSelector").to_owned();
-        if !request.name.is_empty() {
-            selector = format!("metadata.name={}", request.name);
-        }
-        let selector = Selector::parse(request.query("labelSelector"), &selector)?;
+        options::check_watch(request)?;
+        let selector = Selector::parse(request.query("labelSelector"), request.query("fieldSelector"))?;
         let prefix = prefix(resource, &request.namespace);
         let scope = Scope { resource: resource.id.clone(), prefix, selector };
         let at = Instant::now();
         let mut queue = VecDeque::new();
-        if let Some(version) = request.query("resourceVersion").parse::<u64>().ok().filter(|version| *version > 0) {
-            if version < self.compacted {
-                let compacted = self.compacted;
-                return Err(Refusal::expired(format!("too old resource version: {version} ({compacted})")));
+        let version = request.query("resourceVersion").parse::<u64>().unwrap_or_default();
+        if options::sends_initial_events(request) {
+            if version > self.version {
+                return Err(Refusal::version_too_large(version, self.version));
             }
-            let later = self.log.iter().filter(|revision| revision.version > version);
-            for revision in later.filter(|revision| scope.covers(&revision.resource, &revision.key)) {
-                let (before, after) = views(resource, revision);
-                let event = scope.event(before.as_ref(), after.as_ref());
-                queue.extend(event.map(|(kind, object)| Pending { at, kind, object }));
-            }
-        } else {
             let objects = self.objects.get(&resource.id).into_iter().flatten();
             let objects = objects.filter(|(key, _)| scope.covers(&resource.id, key));
             for object in objects.map(|(_, stored)| Arc::new(resource.view(stored))) {
@@ -198,6 +189,17 @@ impl State {
                 metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
                 let object = Arc::new(bookmark(resource, metadata));
                 queue.push_back(Pending { at, kind: "BOOKMARK", object });
+            }
+        } else if version > 0 {
+            let oldest = self.oldest(&resource.id);
+            if version < oldest {
+                return Err(Refusal::expired(format!("too old resource version: {version} ({oldest})")));
+            }
+            let later = self.log.iter().filter(|revision| revision.version > version);
+            for revision in later.filter(|revision| scope.covers(&revision.resource, &revision.key)) {
+                let (before, after) = views(resource, revision);
+                let event = scope.event(before.as_ref(), after.as_ref());
+                queue.extend(event.map(|(kind, object)| Pending { at, kind, object }));
             }
         }
         self.watches.last += 1;
@@ -314,7 +316,7 @@ impl Watching {
                 Step::Item(Ok(line(kind, &partial(object["metadata"].clone()))))
             }
             Next::Event(kind, object) => Step::Item(Ok(line(kind, &object))),
-            Next::End(Ending::Lost(how)) => self.lose(how),
+            Next::End(Ending::Lost(loss)) => self.lose(loss),
             Next::End(Ending::Drained) => Step::End,
             Next::Wait(None) if self.bookmark.is_some_and(|due| now >= due) => {
                 self.bookmark = self.next_bookmark(now);

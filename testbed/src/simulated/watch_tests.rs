@@ -110,6 +110,31 @@ async fn a_watch_from_a_version_that_is_not_kept_begins_with_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_from_before_its_crd_was_changed_begins_with_an_error() {
+    let server = server();
+    let version = server.version().to_string();
+    let mut definition = definition();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"] = json!([]);
+    server.put("user", definition).unwrap();
+    let since = server.version().to_string();
+    server.create("user", widget("a")).unwrap();
+    let params = WatchParams::default().disable_bookmarks();
+    assert_eq!(events(&server, &version, &params).await, ["!410"]);
+    assert_eq!(events(&server, &since, &params).await, ["+a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_can_begin_with_what_is_there_at_a_version() {
+    let server = server();
+    server.create("user", widget("b")).unwrap();
+    server.create("user", widget("a")).unwrap();
+    let version = server.version().to_string();
+    let params = WatchParams::default().initial_events();
+    assert_eq!(events(&server, &version, &params).await, ["+a".to_owned(), "+b".to_owned(), format!("@{version}")]);
+    assert_eq!(events(&server, "1000", &params).await, ["!504"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watcher_follows_through_breaks_and_compaction() {
     let server = server();
     server.create("user", widget("a")).unwrap();

@@ -100,16 +100,16 @@ impl State {
         if prefix.is_empty() || !meta::text(&object, "name").is_empty() {
             return self.insert(caller, resource, namespace, object, Origin::Post);
         }
-        let mut name = String::new();
-        for _ in 0..NAME_TRIES {
-            name = seam::generated_name(&mut self.random, &prefix);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let name = seam::generated_name(&mut self.random, &prefix);
             meta::set(&mut object, "name", json!(name));
             match self.insert(caller, resource, namespace, object.clone(), Origin::Post) {
-                Err(refusal) if refusal.reason == "AlreadyExists" => {}
+                Err(refusal) if refusal.reason == "AlreadyExists" && tries < NAME_TRIES => {}
                 done => return done,
             }
         }
-        Err(Refusal::no_name_left(resource, &name))
     }
 
     /// Whether a CRD or a namespace on its way out keeps new objects away (admission `NamespaceLifecycle`).
@@ -153,14 +153,20 @@ impl State {
         let name = meta::text(&object, "name").to_owned();
         let flaws = flaws_of_new(resource, &object);
         if !flaws.is_empty() {
-            return Err(Refusal::invalid(&resource.group, &resource.kind, &name, &flaws));
+            return Err(Refusal::invalid(resource.group_of_kind(), &resource.kind, &name, &flaws));
         }
-        if matches!(origin, Origin::Post) && !meta::text(&object, "resourceVersion").is_empty() {
+        if matches!(origin, Origin::Post) && !["", "0"].contains(&meta::text(&object, "resourceVersion")) {
             return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         let key = resource.key(namespace, &name);
         if let Some(found) = self.stored(&resource.id, &key) {
-            return Err(Refusal::already_exists(resource, &name, meta::is_deleting(&found.value)));
+            let is_deleting = meta::is_deleting(&found.value);
+            // So it is said even where the name was given as well.
+            return Err(if meta::text(&object, "generateName").is_empty() {
+                Refusal::already_exists(resource, &name, is_deleting)
+            } else {
+                Refusal::no_name_left(resource, &name, is_deleting)
+            });
         }
         meta::set(&mut object, "resourceVersion", Value::Null);
         let managers = match origin {
@@ -196,7 +202,7 @@ impl State {
         meta::keep(&mut after, &before);
         let flaws = flaws_of_change(target, &after, &before);
         if !flaws.is_empty() {
-            return Err(Refusal::invalid(&resource.group, &resource.kind, target.name, &flaws));
+            return Err(Refusal::invalid(resource.group_of_kind(), &resource.kind, target.name, &flaws));
         }
         let managers = applied.unwrap_or_else(|| apply::written(&current.managers, &writer, Some(&before), &after));
         if is_released(resource, &after, &before) {
@@ -257,7 +263,9 @@ impl State {
     ) -> Option<u64> {
         let key = resource.key(namespace, name);
         let current = self.stored(&resource.id, &key)?.clone();
-        let mut after = (*current.value).clone();
+        // As with everybody's writes: what is stored has the defaults that were read.
+        let mut after = resource.view(&current);
+        meta::set(&mut after, "resourceVersion", Value::Null);
         change(&mut after);
         if is_released(resource, &after, &current.value) {
             return Some(self.commit(resource, &key, None));

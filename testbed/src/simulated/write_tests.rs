@@ -56,6 +56,41 @@ async fn names_are_generated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_may_have_been_generated_is_refused_in_other_words() {
+    let client = server().client("test");
+    let mut given = widget("a");
+    given["metadata"]["generateName"] = json!("w-");
+    given["metadata"]["resourceVersion"] = json!("0");
+    assert_eq!(send(&client, "POST", LIST, &given).await.0, 201);
+    let (code, refused) = send(&client, "POST", LIST, &given).await;
+    assert_eq!((code, &refused["details"]["retryAfterSeconds"]), (409, &json!(1)));
+    assert_eq!(
+        refused["message"],
+        "widgets.example.dev \"a\" already exists, the server was not able to generate a unique name for the object"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_checked_and_counted_on() {
+    let client = server().client("test");
+    let events = "/apis/events.k8s.io/v1/namespaces/default/events";
+    let mut event = json!({
+        "metadata": {"name": "a.1"}, "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Normal", "reason": "Made", "action": "Make",
+        "reportingController": "portico", "reportingInstance": "portico", "regarding": {"namespace": "default", "name": "a"},
+    });
+    let (code, made) = send(&client, "POST", events, &event).await;
+    assert_eq!((code, &made["deprecatedSource"]), (201, &json!({})));
+    let series = json!({"series": {"count": 2, "lastObservedTime": "2026-01-01T00:00:09.000000Z"}});
+    let (code, counted) = send(&client, "PATCH merge", &format!("{events}/a.1"), &series).await;
+    assert_eq!((code, &counted["series"]["count"]), (200, &json!(2)));
+    let (code, refused) = send(&client, "PATCH merge", &format!("{events}/a.1"), &json!({"action": "Break"})).await;
+    assert_eq!(code, 422);
+    assert_eq!(refused["message"], "Event \"a.1\" is invalid: action: Invalid value: \"Break\": field is immutable");
+    event["eventTime"] = json!(null);
+    assert_eq!(send(&client, "POST", events, &event).await.0, 422);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_status_patch_changes_nothing_but_the_status_even_where_it_names_another_uid() {
     let server = server();
     let client = server.client("test");

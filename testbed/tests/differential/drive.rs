@@ -8,6 +8,7 @@ use std::{
 use futures::{StreamExt, pin_mut};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::{normal::Names, script::Step};
 
@@ -94,6 +95,21 @@ impl Side {
         self.remembered("$uid", path).expect("it is a word")
     }
 
+    /// The version of the object at a path, as it was last seen.
+    pub(crate) fn version(&self, path: &str) -> String {
+        self.remembered("$version", path).expect("it is a word")
+    }
+
+    /// An answer or an event as it can be compared.
+    pub(crate) fn normal(&mut self, value: &Value) -> Value {
+        self.names.normal(value)
+    }
+
+    /// What a GET says, of which nothing is learned: what controllers do meanwhile has no version that could be compared.
+    pub(crate) async fn peek(&self, path: &str, accept: &str) -> (u16, Value) {
+        self.raw("GET", path, "application/json", accept, &Value::Null).await
+    }
+
     fn learn(&mut self, key: &str, answer: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let metadata = &answer["metadata"];
@@ -110,7 +126,7 @@ impl Side {
 
     /// Follows a collection from now on.
     pub(crate) async fn follow(&mut self, path: &'static str, accept: &'static str) {
-        let list = self.raw("GET", path, "application/json", "application/json", &Value::Null).await.1;
+        let list = self.peek(path, "application/json").await.1;
         let version = list["metadata"]["resourceVersion"].as_str().expect("a list has a version");
         let mark = if path.contains('?') { '&' } else { '?' };
         let uri = format!("{path}{mark}watch=true&timeoutSeconds=3000&resourceVersion={version}");
@@ -127,15 +143,34 @@ impl Side {
         });
     }
 
-    /// What all watches told, once each has told of the object of this name.
-    pub(crate) async fn told(&mut self, last: &str) -> Vec<(&'static str, Vec<Value>)> {
+    /// Hears a watch to its end, which is the API server's, on the side.
+    pub(crate) fn hear(&self, uri: &str, accept: &str) -> JoinHandle<Vec<Value>> {
+        let request = http::Request::get(uri).header("accept", accept).body(Vec::new()).expect("a request");
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            let stream = client.request_events::<Value>(request).await.expect("a watch");
+            pin_mut!(stream);
+            let mut events = Vec::new();
+            while let Some(Ok(event)) = stream.next().await {
+                events.push(serde_json::to_value(event).expect("JSON"));
+            }
+            events
+        })
+    }
+
+    /// What all watches told, once each has told of the object of this name, but for a namespace in which controllers were at work.
+    pub(crate) async fn told(&mut self, last: &str, except: &str) -> Vec<(&'static str, Vec<Value>)> {
         let is_last = |event: &Value| event["object"]["metadata"]["name"] == last;
         let watches = self.watches.clone();
         until(&format!("{}: the watches tell of {last}", self.name), async || {
             watches.iter().all(|(_, events)| events.lock().unwrap().iter().any(is_last))
         })
         .await;
-        let told = watches.iter().map(|(path, events)| (*path, events.lock().unwrap().clone()));
+        let is_of_interest = |event: &&Value| event["object"]["metadata"]["namespace"] != except;
+        let told = watches.iter().map(|(path, events)| {
+            let events: Vec<Value> = events.lock().unwrap().iter().filter(is_of_interest).cloned().collect();
+            (*path, events)
+        });
         let told: Vec<(&'static str, Vec<Value>)> = told.collect();
         told.into_iter()
             .map(|(path, events)| (path, events.iter().map(|event| self.names.normal(event)).collect()))
@@ -150,7 +185,7 @@ impl Side {
     /// Waits until a GET is answered as wanted.
     pub(crate) async fn until_answer(&self, path: &str, wanted: impl Fn(u16, &Value) -> bool) {
         until(&format!("{}: GET {path} is answered as it should be", self.name), async || {
-            let (code, body) = self.raw("GET", path, "application/json", "application/json", &Value::Null).await;
+            let (code, body) = self.peek(path, "application/json").await;
             wanted(code, &body)
         })
         .await;

@@ -95,9 +95,9 @@ impl Names {
             };
             words.push_str(known.as_deref().unwrap_or(core));
             words.push_str(colon);
-            let next = after.chars().next().map_or(0, char::len_utf8);
-            words.push_str(&after[..next]);
-            rest = &after[next..];
+            let width = after.chars().next().map_or(0, char::len_utf8);
+            words.push_str(&after[..width]);
+            rest = &after[width..];
         }
         words
     }

@@ -1,4 +1,4 @@
-//! What is asked of both API servers: a few steps that were thought of, and many that are drawn.
+//! What is asked of both API servers: the steps and what they are about, and those that are drawn.
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub(crate) struct Step {
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+pub(crate) const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const MERGE: &str = "application/merge-patch+json";
 const JSON_PATCH: &str = "application/json-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
@@ -23,6 +23,7 @@ pub(crate) const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefini
 pub(crate) const LABEL: &str = "suite=differential";
 
 /// A resource that the script writes.
+#[allow(clippy::struct_field_names, reason = "Kubernetes' own word for it")]
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     prefix: &'static str,
@@ -37,6 +38,8 @@ pub(crate) const SECRETS: Kind = Kind { prefix: "/api/v1", plural: "secrets", ve
 pub(crate) const CONFIG_MAPS: Kind = Kind { prefix: "/api/v1", plural: "configmaps", version: "v1", kind: "ConfigMap" };
 pub(crate) const LEASES: Kind =
     Kind { prefix: "/apis/coordination.k8s.io/v1", plural: "leases", version: "coordination.k8s.io/v1", kind: "Lease" };
+pub(crate) const EVENTS: Kind =
+    Kind { prefix: "/apis/events.k8s.io/v1", plural: "events", version: "events.k8s.io/v1", kind: "Event" };
 const KINDS: [Kind; 4] = [WIDGETS, SECRETS, CONFIG_MAPS, LEASES];
 
 impl Kind {
@@ -83,7 +86,7 @@ fn json_patch(path: String, body: Value) -> Step {
     Step { content_type: JSON_PATCH, ..step("PATCH", path, body) }
 }
 
-fn apply(path: &str, manager: &str, force: bool, body: Value) -> Step {
+pub(crate) fn apply(path: &str, manager: &str, force: bool, body: Value) -> Step {
     let path = format!("{path}?fieldManager={manager}&force={force}");
     Step { method: "PATCH", path, content_type: APPLY, accept: JSON, body }
 }
@@ -101,7 +104,8 @@ pub(crate) fn definition() -> Value {
             "versions": [{
                 "name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
                 "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-                    "spec": {"type": "object", "required": ["name"], "properties": {
+                    // The rule always holds; but where it cannot be asked, the API server says so.
+                    "spec": {"type": "object", "required": ["name"], "x-kubernetes-validations": [{"rule": "self.size < 1000000"}], "properties": {
                         "name": {"type": "string", "minLength": 1, "maxLength": 8},
                         "size": {"type": "integer", "minimum": 1, "default": 1},
                         "color": {"type": "string", "enum": ["red", "blue"]},
@@ -117,73 +121,6 @@ pub(crate) fn definition() -> Value {
             }],
         },
     })
-}
-
-/// What Portico relies on, step by step.
-pub(crate) fn fixed() -> Vec<Step> {
-    let (path, status) = (WIDGETS.path("one", "f"), WIDGETS.path("one", "f/status"));
-    let mut full = WIDGETS.object("one", "f", 1);
-    full["status"] = json!({"id": "mine"});
-    full["spec"]["unknown"] = json!(1);
-    full["spec"]["parts"] = json!([{}, {"b": 1}]);
-    full["spec"]["color"] = Value::Null;
-    full["metadata"]["finalizers"] = json!(["example.dev/hold"]);
-    let other = json!({"uid": "11111111-2222-4333-8444-555555555555"});
-    let held =
-        json!({"uid": "$uid", "resourceVersion": "$version", "finalizers": ["example.dev/hold", "example.dev/more"]});
-    let released = json!({"uid": "$uid", "resourceVersion": "$version", "finalizers": []});
-    let lease = LEASES.path("one", "f");
-    let mut stale_lease = LEASES.object("one", "f", 1);
-    stale_lease["metadata"]["uid"] = json!("$uid");
-    vec![
-        step("POST", WIDGETS.collection("one"), full.clone()),
-        // The first patch that changes nothing changes something: defaults are stored now.
-        merge(path.clone(), json!({})),
-        merge(path.clone(), json!({})),
-        merge(status.clone(), json!({"metadata": {"uid": "$uid"}, "status": {"id": "1"}})),
-        // A status patch for another UID is not refused.
-        merge(status.clone(), json!({"metadata": other, "spec": {"size": 7}, "status": {"id": "2"}})),
-        merge(
-            status.clone(),
-            json!({"metadata": {"uid": "$uid", "resourceVersion": "$old-version"}, "status": {"id": "3"}}),
-        ),
-        merge(status.clone(), json!({"status": null})),
-        merge(status, json!({"metadata": {"finalizers": []}, "status": {"id": 4}})),
-        merge(path.clone(), json!({"metadata": other})),
-        merge(
-            path.clone(),
-            json!({"metadata": {"uid": "11111111-2222-4333-8444-555555555555", "resourceVersion": "$old-version"}}),
-        ),
-        merge(path.clone(), json!({"metadata": {"resourceVersion": null}})),
-        merge(path.clone(), json!({"metadata": held})),
-        step("DELETE", path.clone(), json!({"preconditions": {"uid": "$uid", "resourceVersion": "$old-version"}})),
-        step("DELETE", path.clone(), json!({"propagationPolicy": "Background"})),
-        step("DELETE", path.clone(), Value::Null),
-        merge(
-            path.clone(),
-            json!({"metadata": {"finalizers": ["example.dev/hold", "example.dev/more", "example.dev/new"]}}),
-        ),
-        step("POST", WIDGETS.collection("one"), full),
-        merge(path.clone(), json!({"metadata": released})),
-        get(path.clone()),
-        merge(path, json!({"metadata": {"uid": "$uid"}})),
-        step("PUT", lease.clone(), LEASES.object("one", "f", 0)),
-        step("DELETE", lease.clone(), Value::Null),
-        step("PUT", lease, stale_lease),
-        get("/apis/example.dev/v1/gadgets".to_owned()),
-        get(WIDGETS.path("one", "f/scale")),
-        step("DELETE", "/api/v1/namespaces/kube-system".to_owned(), Value::Null),
-        step(
-            "POST",
-            "/api/v1/namespaces".to_owned(),
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "Bad_Name"}}),
-        ),
-        step(
-            "POST",
-            WIDGETS.collection("three"),
-            json!({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": {"generateName": "g-"}, "spec": {"name": "g"}}),
-        ),
-    ]
 }
 
 /// Steps drawn from a seed.
@@ -340,6 +277,7 @@ fn deleted(random: &mut Rng, path: String) -> Step {
         1 => json!({"preconditions": {"uid": "$old-uid"}}),
         2 => json!({"preconditions": {"resourceVersion": "$old-version"}}),
         3 => json!({"propagationPolicy": "Background"}),
+        4 => json!({}),
         _ => Value::Null,
     };
     step("DELETE", path, body)

@@ -20,7 +20,7 @@ pub(crate) async fn connects(kind: &'static str) {
     let plural = &bench.case.plural;
     let expected = [format!("patch {plural} {name}"), format!("patch {plural}/status {name}")];
     assert_eq!(bench.resource_writes(&name), expected);
-    rests(&mut bench).await;
+    rests(&mut bench, None).await;
     bench.world.sandbox.reset_exchanges();
     let file = format!("conformance-{}", kebab(kind));
     let mut table = Table::new(&file, &["kind", "field", "applied", "drift found", "restored"]);

@@ -2,12 +2,15 @@
 //! touched, nothing stuck. The operator is dropped at the request and started again.
 use std::time::Duration;
 
-use portico_sandbox::Exchange;
+use portico_sandbox::{Exchange, Snapshot};
 use serde_json::{Map, Value, json};
 
 use super::{
-    fixtures::{Bench, with},
+    case::snake,
+    fixtures::{Bench, STRANGER, with},
+    life::check_reset,
     remote::{Place, bare, differing, is_within, plain},
+    shape::Shape,
     table::Table,
     units::{Unit, simple},
 };
@@ -37,28 +40,38 @@ struct Seen {
 
 /// What is known of a kind before anything crashes.
 struct Rehearsal {
-    /// The request that makes an object, and where it then is.
+    /// The request that makes an object, and where it then is; where it is there without us, the one that changes it.
     create: Exchange,
     place: Place,
-    /// What an update changes.
-    unit: Unit,
+    /// The same request with other values.
+    other: Exchange,
+    /// What an update changes; none where nothing can be.
+    unit: Option<Unit>,
     /// What all objects of the example have in common, as they are made and after the change.
     made: Value,
     changed: Value,
     /// A stranger's object.
     stranger: (Place, Value),
-    /// All that there is while nothing of ours is.
-    empty: Value,
+    /// How everything is before an action, and all that there is around the object.
+    start: Snapshot,
+    untouched: Value,
+    rest: Value,
     count: usize,
 }
 
 pub(crate) async fn crash_everywhere(kind: &'static str, action: Action) {
-    // No sweep gets in between: only the action's own requests are counted.
-    let mut bench = Bench::new(kind, &format!("crash-{action:?}").to_lowercase(), "1h").await;
-    let known = if bench.case.ops.is_some() { Some(Box::pin(rehearse(&bench)).await) } else { None };
     let head = ["kind", "action", "side", "request", "crash before", "crash after"];
     let mut table = Table::new(&format!("crash-{kind}-{action:?}").to_lowercase(), &head);
+    // No sweep gets in between: only the action's own requests are counted.
+    let mut bench = Bench::small(kind, &format!("crash-{action:?}").to_lowercase(), "1h").await;
+    if let Some(why) = bench.case.shape.exempt(&format!("{action:?}")) {
+        Box::pin(check_exempt(&bench, action)).await;
+        table.row([kind, &format!("{action:?}"), "both", "none", why, why]);
+        return bench.world.end().await;
+    }
+    let known = if bench.case.ops.is_some() { Some(Box::pin(rehearse(&bench)).await) } else { None };
     let end = match (action, &known) {
+        (Action::Delete, _) if bench.case.shape == Shape::Singleton => "put back",
         (Action::Delete, _) => "gone",
         (_, Some(_)) => "one object",
         (_, None) => "Ready",
@@ -83,33 +96,80 @@ pub(crate) async fn crash_everywhere(kind: &'static str, action: Action) {
     bench.world.end().await;
 }
 
+/// An action without requests of Portico's: a change is refused by the API server, and an end asks nothing and changes nothing.
+async fn check_exempt(bench: &Bench, action: Action) {
+    let (world, case, name) = (&bench.world, &bench.case, "over");
+    world.create(case.kind, name, case.spec(name)).await;
+    let resource = bench.done(name).await;
+    let (place, scene) = (bench.place(&resource), bench.scene(&bench.place(&resource)));
+    world.flush_audit().await;
+    let before = bench.resource_writes(name).len();
+    world.sandbox.reset_exchanges();
+    if action == Action::Update {
+        for field in case.fields() {
+            let patch = json!({"spec": { &field: case.another(&field) }});
+            let refusal = world.try_patch(case.kind, name, patch).await.unwrap_err();
+            assert!(refusal.contains(&format!("{field} cannot be")), "{refusal}");
+        }
+    }
+    end(bench, name).await;
+    world.flush_audit().await;
+    assert_eq!(bench.resource_writes(name).len(), before, "{:?}", bench.resource_writes(name));
+    assert_eq!(bench.asked(&place.path), 0, "{:?}", bench.writes());
+    assert!(bench.scene(&place) == scene, "what is over was changed");
+}
+
 /// Makes objects in peace to see how they look, and leaves a stranger behind that differs from all that is to come.
 async fn rehearse(bench: &Bench) -> Rehearsal {
-    let (case, unit) = (&bench.case, simple(&bench.case));
-    let first = try_out(bench, "first", case.spec("first"), &unit.change).await;
-    let second = try_out(bench, "second", case.spec("second"), &unit.change).await;
-    let third = try_out(bench, "third", case.fit(&case.changed, "third"), &json!({})).await;
-    let stranger = first.place.of(&bench.replay(&third.create).await);
+    let (case, unit, sandbox) = (&bench.case, simple(&bench.case), &bench.world.sandbox);
+    let begin = sandbox.snapshot();
+    let no_change = json!({});
+    let change = unit.as_ref().map_or(&no_change, |unit| &unit.change);
+    let first = try_out(bench, "first", case.spec("first"), change).await;
+    put_back(bench, &begin);
+    let second = try_out(bench, "second", case.spec("second"), change).await;
+    put_back(bench, &begin);
+    let third = try_out(bench, "third", case.fit(&case.changed, "third"), &no_change).await;
+    put_back(bench, &begin);
+    let stranger = if case.shape == Shape::Claimed {
+        let people = bench.objects(&first.place.list).into_iter().find(|person| person["email"] == STRANGER);
+        first.place.of(&id(&people.expect("a stranger has signed up")))
+    } else if case.stands_alone() {
+        bench.replay_elsewhere(&third.create).await
+    } else {
+        first.place.of(&bench.replay(&third.create).await)
+    };
+    let scene = bench.scene(&first.place);
     Rehearsal {
         made: in_common(&first.made, &second.made),
         changed: in_common(&first.changed, &second.changed),
         stranger: (stranger.clone(), bench.object(&stranger)),
-        empty: plain(bench.world.sandbox.state()),
-        count: bench.objects(&stranger.list).len(),
+        start: sandbox.snapshot(),
+        untouched: scene.object,
+        rest: scene.rest,
+        count: bench.objects(&first.place.list).len(),
         create: first.create,
         place: first.place,
+        other: third.create,
         unit,
+    }
+}
+
+/// Everything is as it was at that time, also what does not go with its resource.
+fn put_back(bench: &Bench, snapshot: &Snapshot) {
+    if !bench.case.shape.leaves_nothing() {
+        bench.world.sandbox.restore(snapshot);
     }
 }
 
 async fn try_out(bench: &Bench, name: &str, spec: Value, change: &Value) -> Seen {
     let (world, kind) = (&bench.world, bench.case.kind);
     world.create(kind, name, spec).await;
-    let resource = world.synced(kind, name).await;
+    let resource = bench.done(name).await;
     let place = bench.place(&resource);
-    let (create, made) = (bench.create_of(&place.id), bare(bench.object(&place)));
+    let (create, made) = (bench.create_of(&place), bare(bench.object(&place)));
     world.spec(kind, name, change.clone()).await;
-    world.synced(kind, name).await;
+    bench.done(name).await;
     let changed = bare(bench.object(&place));
     end(bench, name).await;
     Seen { create, place, made, changed }
@@ -143,7 +203,7 @@ async fn crash_once(
     let spec = spec(bench, known, action, name).await;
     if matches!(action, Action::Update | Action::Delete) {
         bench.world.create(kind, name, spec.clone()).await;
-        bench.world.synced(kind, name).await;
+        bench.done(name).await;
     }
     // Of the last crash both may have happened, the trip and the end: then the trip is not to be taken for this one's.
     let _ = tokio::time::timeout(Duration::ZERO, bench.world.wire.tripped()).await;
@@ -151,7 +211,7 @@ async fn crash_once(
     match action {
         Action::Create | Action::Adopt => bench.world.create(kind, name, spec).await,
         Action::Update => {
-            let change = known.map_or_else(|| json!({"requestTimeout": "2s"}), |known| known.unit.change.clone());
+            let change = known.map_or_else(|| json!({"requestTimeout": "2s"}), Rehearsal::change);
             bench.world.spec(kind, name, change).await;
         }
         Action::Delete => bench.world.delete(kind, name).await,
@@ -172,17 +232,46 @@ async fn crash_once(
     request.filter(|_| tripped)
 }
 
-/// The spec to begin with. For an adoption a stranger makes the same object, and the spec wants something else of it.
+impl Rehearsal {
+    fn change(&self) -> Value {
+        self.unit.as_ref().map_or_else(|| json!({}), |unit| unit.change.clone())
+    }
+
+    /// How the object is after an action.
+    fn wanted(&self, shape: Shape, action: Action) -> &Value {
+        match action {
+            Action::Create => &self.made,
+            Action::Adopt if !shape.leaves_nothing() => &self.made,
+            Action::Update | Action::Adopt | Action::Delete => &self.changed,
+        }
+    }
+}
+
+/// The spec to begin with. For an adoption a stranger makes the same object, and the spec wants something else of it; or makes something else
+/// of the object that is there.
 async fn spec(bench: &Bench, known: Option<&Rehearsal>, action: Action, name: &str) -> Value {
-    let spec = bench.case.spec(name);
-    let Some(known) = known.filter(|_| action == Action::Adopt) else { return spec };
-    let theirs = bench.replay(&known.create).await;
-    let claim = if bench.case.has_names() {
-        json!({"name": known.create.request_body["name"], "lifecycle": {"adoption": "Adopt"}})
-    } else {
-        json!({"lifecycle": {"id": theirs}})
-    };
-    with(with(spec, known.unit.change.clone()), claim)
+    let (case, spec) = (&bench.case, bench.case.spec(name));
+    let Some(known) = known else { return spec };
+    match action {
+        // What is there without a resource goes only where the spec says so.
+        Action::Delete if case.shape.is_given() => with(spec, json!({"lifecycle": {"deletion": "Delete"}})),
+        Action::Create | Action::Update | Action::Delete => spec,
+        Action::Adopt => {
+            if !case.shape.leaves_nothing() {
+                bench.replay(&known.other).await;
+                return spec;
+            }
+            let theirs = bench.replay(&known.create).await;
+            let claim = match (case.shape, case.known_by()) {
+                (Shape::Made, Some(field)) => {
+                    json!({ &field: known.create.request_body[snake(&field)], "lifecycle": {"adoption": "Adopt"} })
+                }
+                (Shape::Made, None) => json!({"lifecycle": {"id": theirs}}),
+                _ => json!({"lifecycle": {"adoption": "Adopt"}}),
+            };
+            with(with(spec, known.change()), claim)
+        }
+    }
 }
 
 /// The action has had its effect, and nothing is left to do.
@@ -191,17 +280,19 @@ async fn settled(bench: &Bench, known: Option<&Rehearsal>, action: Action, name:
         bench.world.gone(bench.case.kind, name).await;
         return;
     }
-    let resource = bench.world.synced(bench.case.kind, name).await;
+    let resource = bench.done(name).await;
     let Some(known) = known else { return };
-    let place = known.place.of(&id(&resource));
-    let wanted = if action == Action::Create { &known.made } else { &known.changed };
-    let what = "the object is as it should be";
-    bench.world.eventually(what, |_| is_within(wanted, &bare(bench.object(&place)))).await;
+    let place = if bench.case.shape.is_alone() { known.place.clone() } else { known.place.of(&id(&resource)) };
+    let is_done = || {
+        let object = bench.object(&place);
+        bench.case.is_as_told(&resource, &object) && is_within(known.wanted(bench.case.shape, action), &bare(object))
+    };
+    bench.world.eventually("the object is as it should be", |_| is_done()).await;
 }
 
-/// One object and its credentials; and when the resource is gone, everything is as it was before.
+/// One object and its credentials; and when the resource is gone, everything is as it was before, but for what outlives its resource.
 async fn check(bench: &Bench, known: Option<&Rehearsal>, action: Action, name: &str) {
-    let world = &bench.world;
+    let (world, shape) = (&bench.world, bench.case.shape);
     let Some(known) = known else {
         if action != Action::Delete {
             end(bench, name).await;
@@ -209,16 +300,30 @@ async fn check(bench: &Bench, known: Option<&Rehearsal>, action: Action, name: &
         return;
     };
     let (place, stranger) = &known.stranger;
+    let count = || bench.objects(&known.place.list).len();
     if action != Action::Delete {
-        assert_eq!(bench.objects(&place.list).len(), known.count + 1, "{:#?}", bench.objects(&place.list));
+        let made = usize::from(!shape.is_given());
+        assert_eq!(count(), known.count + made, "{:#?}", bench.objects(&known.place.list));
         assert_eq!(bench.object(place), *stranger, "the stranger was touched");
         bench.check_credentials(&world.get(bench.case.kind, name).await.unwrap_or_default()).await;
         end(bench, name).await;
     }
     assert_eq!(bench.object(place), *stranger, "the stranger was touched");
-    assert_eq!(bench.objects(&place.list).len(), known.count, "left behind: {:#?}", bench.objects(&place.list));
-    assert!(plain(world.sandbox.state()) == known.empty, "something else was touched");
+    let after = bench.scene(&known.place);
+    match (shape, action) {
+        (Shape::Made | Shape::Upserted | Shape::Sole, _) => {
+            assert_eq!(count(), known.count, "left behind: {:#?}", bench.objects(&known.place.list));
+            assert!(plain(world.sandbox.state()) == known.rest, "something else was touched");
+        }
+        (Shape::Claimed, Action::Delete) => assert!(after.object.is_null(), "left behind: {:#}", after.object),
+        (Shape::Singleton, Action::Delete) => check_reset(&known.untouched, &after.object),
+        (Shape::Claimed | Shape::Singleton | Shape::Action, _) => {
+            assert!(is_within(known.wanted(shape, action), &after.object), "it did not stay: {:#}", after.object);
+        }
+    }
+    assert!(after.rest == known.rest, "something else was touched");
     assert!(world.values(&bench.case.output(name)).await.is_empty(), "the credentials are still there");
+    put_back(bench, &known.start);
 }
 
 /// A request with words in the place of names and ids.

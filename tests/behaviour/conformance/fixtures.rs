@@ -2,17 +2,33 @@
 //! strangers must have made.
 use std::{collections::BTreeSet, fs, iter::repeat_with, path::PathBuf, time::Duration};
 
-use portico_sandbox::Plant;
+use chrono::{TimeDelta, Utc};
+use portico_sandbox::{Options, Plant, Switches};
 use serde_json::{Value, json};
 
-use super::case::{Case, kebab, list};
-use crate::world::{World, merge};
+use super::{
+    case::{Case, kebab, list, shift, times},
+    shape::Shape,
+};
+use crate::{
+    world::{World, all_kinds, condition, is_current, merge},
+    world_steps::plant_portal,
+};
+
+/// A portal that strangers made, for what has no room beside our own.
+pub(crate) const ELSEWHERE: &str = "elsewhere";
+
+/// A person whom no manifest names.
+pub(crate) const STRANGER: &str = "stranger@example.com";
+
+/// Fields that can be had only in a portal with an identity provider.
+const REST_ON_PROVIDERS: [&str; 2] = ["identityProviderGroups", "idpMappingEnabled"];
 
 /// A world with all that the example of a kind needs, but without the example's own resource.
 pub(crate) struct Bench {
     pub(crate) world: World,
     pub(crate) case: Case,
-    secrets: Vec<Value>,
+    pub(crate) secrets: Vec<Value>,
 }
 
 /// The manifests of `examples/` and `examples/changed/`, made to fit a world.
@@ -25,12 +41,35 @@ pub(crate) struct Library {
 impl Bench {
     /// A world for a section of the suite. Its connections look at everything this often.
     pub(crate) async fn new(kind: &'static str, section: &str, resync: &str) -> Self {
-        let mut world = World::still(&format!("c-{}-{section}", kebab(kind))).await;
-        // No domain is asked about meanwhile: every write counts.
-        world.settings.minute = Duration::from_secs(3600);
+        Box::pin(Self::with(kind, section, resync, false)).await
+    }
+
+    /// The same with operators that know no kinds but those of the example: of many that are started one after the other most of the work
+    /// would be to watch for what is not there.
+    pub(crate) async fn small(kind: &'static str, section: &str, resync: &str) -> Self {
+        Box::pin(Self::with(kind, section, resync, true)).await
+    }
+
+    async fn with(kind: &'static str, section: &str, resync: &str, small: bool) -> Self {
+        let name = format!("c-{}-{section}", kebab(kind));
+        let mut world = if Shape::of(kind) == Shape::Action {
+            // What is done once is over as soon as somebody looks.
+            let switches = Switches { replay_milliseconds: 0, ..Switches::default() };
+            World::with(&name, Options { switches, ..Options::default() }).await
+        } else {
+            World::still(&name).await
+        };
+        if Shape::of(kind) != Shape::Action {
+            // No domain is asked about meanwhile: every write counts.
+            world.settings.minute = Duration::from_secs(3600);
+        }
         let library = Library::load(&world, kind, resync);
         let case = Case::new(kind, &library);
         let (secrets, needed) = (library.secrets.clone(), library.needed(&[&case.example, &case.changed]));
+        if small {
+            let is_used = |known: &&str| *known == kind || needed.iter().any(|manifest| identity(manifest).0 == *known);
+            world.kinds = all_kinds().filter(is_used).collect();
+        }
         world.start();
         let bench = Self { world, case, secrets };
         for secret in &bench.secrets {
@@ -43,9 +82,25 @@ impl Bench {
         for manifest in &needed {
             let (kind, name) = identity(manifest);
             bench.world.synced(kind, name).await;
+            if bench.case.shape == Shape::Action {
+                // Here questions about domains are asked: they are to be over.
+                let is_verified = |o: &Value| condition(o, "Verified", "status") != "False";
+                bench.world.until(kind, name, "was verified", is_verified).await;
+            }
         }
         bench.plant_what_strangers_make();
         bench
+    }
+
+    /// Waits until a resource of the kind is in order; what is done once, until it is over.
+    pub(crate) async fn done(&self, name: &str) -> Value {
+        let kind = self.case.kind;
+        if self.case.shape != Shape::Action {
+            return self.world.synced(kind, name).await;
+        }
+        let types = ["Ready", "Synced", "Complete"];
+        let is_over = |o: &Value| is_current(o) && types.iter().all(|type_| condition(o, type_, "status") == "True");
+        self.world.until(kind, name, "was over", is_over).await
     }
 
     /// Applies an object of the core group.
@@ -60,7 +115,8 @@ impl Bench {
             let mut copy = secret.clone();
             copy["metadata"]["name"] = json!(format!("{}{suffix}", identity(secret).1));
             if fresh && let Some(data) = copy["stringData"].as_object_mut() {
-                for value in data.values_mut() {
+                // Of a certificate and its key nobody can make up another pair.
+                for value in data.values_mut().filter(|value| !is_pem(value)) {
                     *value = json!(random());
                 }
             }
@@ -68,38 +124,95 @@ impl Bench {
         }
     }
 
-    /// The API products that roles name, and in every portal an identity provider and the people whose addresses the manifests name.
+    /// Puts the value that one reference to a Secret means where another one looks for it: one key, or the whole Secret where none is named.
+    pub(crate) async fn renew(&self, reference: &Value, by: &Value) {
+        let named = |reference: &Value| {
+            let found = self.secrets.iter().find(|secret| secret["metadata"]["name"] == reference["name"]);
+            found.unwrap_or_else(|| panic!("there is no Secret for {reference}")).clone()
+        };
+        let (mut secret, other) = (named(reference), named(by));
+        if let (Some(key), Some(from)) = (reference["key"].as_str(), by["key"].as_str()) {
+            secret["stringData"][key] = other["stringData"][from].clone();
+        } else {
+            secret["stringData"] = other["stringData"].clone();
+        }
+        self.apply("Secret", "secrets", &secret).await;
+    }
+
+    /// The API products, their versions and the strategies that the manifests name; in every portal an identity provider where one is needed,
+    /// and the people whose addresses the manifests name; and another portal for what has no room beside our own object.
     fn plant_what_strangers_make(&self) {
-        let mut found = (BTreeSet::new(), BTreeSet::new());
+        let mut found = Found::default();
         for spec in [&self.case.example, &self.case.changed] {
-            collect(spec, "", &mut found);
+            found.collect(spec, "");
         }
-        let (products, people) = found;
-        for id in products {
-            self.world.stranger_makes(Plant::ApiProductOfId { id: id.clone(), name: format!("product {id}") });
+        let world = &self.world;
+        for id in found.products {
+            world.stranger_makes(Plant::ApiProductOfId { id: id.clone(), name: format!("product {id}") });
         }
-        for portal in self.world.portals() {
+        for id in found.versions {
+            let (product, name) = (world.product(), format!("version {id}"));
+            world.stranger_makes(Plant::ApiProductVersion { id: Some(id), product, name });
+        }
+        for id in found.strategies {
+            let (name, credential_type) = (format!("strategy {id}"), "key_auth".to_owned());
+            world.stranger_makes(Plant::AuthStrategy { id: Some(id), name, credential_type });
+        }
+        let is_claimed = self.case.shape == Shape::Claimed;
+        if self.case.stands_alone() && !is_claimed && !world.portals().is_empty() {
+            plant_portal(world, json!({"name": ELSEWHERE}));
+        }
+        // Whom a resource speaks for has not been answered yet.
+        let status = if is_claimed { "pending" } else { "approved" };
+        let strangers = is_claimed.then(|| STRANGER.to_owned());
+        let people: Vec<String> = found.people.into_iter().chain(strangers).collect();
+        for portal in world.portals() {
             let portal = portal["id"].as_str().expect("a portal has an id");
-            self.world.identity_provider(portal);
+            if found.rests_on_provider {
+                world.identity_provider(portal);
+            }
             for email in &people {
-                self.world.sign_up(portal, email);
+                let (portal, email, status) = (portal.to_owned(), email.clone(), status.to_owned());
+                world.stranger_makes(Plant::Developer { portal, email, status });
             }
         }
     }
 }
 
-/// The ids of API products, and the e-mail addresses, in a spec.
-fn collect(value: &Value, field: &str, found: &mut (BTreeSet<String>, BTreeSet<String>)) {
-    match value {
-        Value::Object(members) => members.iter().for_each(|(field, member)| collect(member, field, found)),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, field, found)),
-        Value::String(text) if field == "entityId" => {
-            found.0.insert(text.clone());
+/// Whether a value of a Secret is a certificate or a key.
+pub(crate) fn is_pem(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with("-----BEGIN "))
+}
+
+/// What manifests name that only strangers can make: ids by what they stand for, and the addresses of people.
+#[derive(Default)]
+struct Found {
+    products: BTreeSet<String>,
+    versions: BTreeSet<String>,
+    strategies: BTreeSet<String>,
+    people: BTreeSet<String>,
+    rests_on_provider: bool,
+}
+
+impl Found {
+    fn collect(&mut self, value: &Value, field: &str) {
+        self.rests_on_provider |= REST_ON_PROVIDERS.contains(&field);
+        match value {
+            Value::Object(members) => members.iter().for_each(|(field, member)| self.collect(member, field)),
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item, field)),
+            Value::String(text) => {
+                let is_address = text.contains('@') && !text.contains([' ', '/']);
+                let ids = match field {
+                    "entityId" => &mut self.products,
+                    "productVersionId" => &mut self.versions,
+                    "authStrategyIds" => &mut self.strategies,
+                    _ if is_address => &mut self.people,
+                    _ => return,
+                };
+                ids.insert(text.clone());
+            }
+            _ => {}
         }
-        Value::String(text) if text.contains('@') && !text.contains([' ', '/']) => {
-            found.1.insert(text.clone());
-        }
-        _ => {}
     }
 }
 
@@ -131,6 +244,9 @@ impl Library {
                 });
                 merge(&mut manifest["spec"], fitting);
             }
+        }
+        if Shape::of(kind) == Shape::Action {
+            make_recent(&mut examples, &mut changed, kind);
         }
         Self { examples, changed, secrets }
     }
@@ -205,6 +321,22 @@ fn only<'m>(manifests: &'m [Value], kind: &str, folder: &str) -> &'m Value {
     let found: Vec<&Value> = manifests.iter().filter(|manifest| manifest["kind"] == kind).collect();
     assert_eq!(found.len(), 1, "manifests of {kind} in {folder}; it belongs into {folder}/{}.yaml", kebab(kind));
     found[0]
+}
+
+/// Moves the moments in the manifests of a kind so that the last one was an hour ago: the API remembers a few days only.
+fn make_recent(examples: &mut [Value], changed: &mut [Value], kind: &str) {
+    let mut specs: Vec<&mut Value> = examples
+        .iter_mut()
+        .chain(changed)
+        .filter(|manifest| manifest["kind"] == kind)
+        .map(|manifest| &mut manifest["spec"])
+        .collect();
+    let all = specs.iter().flat_map(|spec| times(spec)).map(|(_, at)| at);
+    let last = all.max().expect("what is done once is about some time");
+    let by = Utc::now() - TimeDelta::hours(1) - last.to_utc();
+    for spec in &mut specs {
+        shift(spec, by);
+    }
 }
 
 /// Kind and name.

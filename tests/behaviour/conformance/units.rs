@@ -1,8 +1,10 @@
-//! What is changed alone: every field of the API; and in lists whose entries have a key, whatever an entry is made of.
+//! What is changed alone: every field of the API; whatever a field is made of that is a structure; and in lists whose entries have a key,
+//! whatever an entry is made of.
 use portico::engine::kubernetes::merge_patch;
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
+use crate::world::merge;
 
 /// The ending of the Secrets that hold other values than those of the examples.
 pub(crate) const OTHER: &str = "-other";
@@ -13,6 +15,22 @@ const INSTEAD: [(&str, &str, &str); 1] = [("OAuthClient", "clientSecretRef", "cr
 /// What cannot change alone in an entry: kind, and path. A method goes with its settings, the type of a key with its numbers.
 const TOGETHER: [(&str, &str); 2] =
     [("AuthorizationServer", "authentications.methods.method"), ("OAuthClient", "jwks.keys.kty")];
+
+/// Fields that only an object of another type has: kind, field, and what the field is in an example of that type, and then becomes.
+const OF_ANOTHER_TYPE: [(&str, &str, &str, &str); 2] = [
+    (
+        "PortalIdentityProvider",
+        "config.idpMetadataUrl",
+        "https://idp.example.com/metadata.xml",
+        "https://login.example.com/metadata.xml",
+    ),
+    (
+        "PortalIdentityProvider",
+        "config.idpMetadataXml",
+        "<EntityDescriptor/>",
+        "<EntityDescriptor entityID=\"other\"/>",
+    ),
+];
 
 /// One change.
 #[derive(Clone)]
@@ -46,14 +64,16 @@ pub(crate) fn units(case: &Case) -> Vec<Result<Unit, Missing>> {
     let of = |field: String| {
         let mut lists = Vec::new();
         keyed_lists(case.property(&field), &mut vec![field.clone()], &mut lists);
-        let inner: Vec<_> = lists.iter().flat_map(|list| entries(case, list)).collect();
-        std::iter::once(top(case, &field)).chain(inner)
+        let top = top(case, &field);
+        let inner: Vec<_> =
+            members(case, &field, &top).into_iter().chain(lists.iter().flat_map(|list| entries(case, list))).collect();
+        std::iter::once(top).chain(inner)
     };
     case.fields().into_iter().flat_map(of).collect()
 }
 
-/// A unit that is one plain value, and not one that must be unique.
-pub(crate) fn simple(case: &Case) -> Unit {
+/// A unit that is one plain value, and not one that must be unique; none of what cannot be changed.
+pub(crate) fn simple(case: &Case) -> Option<Unit> {
     let all = units(case).into_iter().filter_map(Result::ok);
     let plain = all.filter(|unit| !unit.is_deep && unit.around.is_none() && !case.is_fixed(&unit.field));
     let rank = |unit: &Unit| match unit.field.as_str() {
@@ -61,7 +81,7 @@ pub(crate) fn simple(case: &Case) -> Unit {
         field if unit.change[field].is_boolean() => 1,
         _ => 2,
     };
-    plain.min_by_key(rank).expect("a kind has fields")
+    plain.min_by_key(rank)
 }
 
 fn top(case: &Case, field: &str) -> Result<Unit, Missing> {
@@ -69,7 +89,7 @@ fn top(case: &Case, field: &str) -> Result<Unit, Missing> {
         return Ok(other);
     }
     let example = &case.example[field];
-    let changed = if case.is_fixed(field) { another(case, field) } else { case.changed[field].clone() };
+    let changed = if case.is_fixed(field) { case.another(field) } else { case.changed[field].clone() };
     let missing = |why| Err(Missing { name: field.to_owned(), why });
     if example.is_null() {
         return missing("the example has no value");
@@ -111,10 +131,93 @@ fn instead(case: &Case, field: &str) -> Option<Unit> {
     })
 }
 
-/// A value that a field does not have in the example, for those that the changed manifest cannot change.
-fn another(case: &Case, field: &str) -> Value {
-    let mut choices = case.property(field)["enum"].as_array().into_iter().flatten();
-    choices.find(|choice| **choice != case.example[field]).cloned().unwrap_or_else(|| json!("another"))
+/// The units of what a field is made of, where that is a structure: without what is the same change as that of the whole field.
+fn members(case: &Case, field: &str, top: &Result<Unit, Missing>) -> Vec<Result<Unit, Missing>> {
+    let mut paths = Vec::new();
+    leaves(case.property(field), &mut vec![field.to_owned()], &mut paths);
+    let of = |path: Vec<String>| {
+        let unit = member(case, &path);
+        let is_whole = |unit: &Unit| top.as_ref().is_ok_and(|top| top.change == unit.change);
+        (!unit.as_ref().is_ok_and(is_whole)).then_some(unit)
+    };
+    paths.into_iter().filter_map(of).collect()
+}
+
+/// The paths of the members of structures. A list with a key has units of its own, as have the parts of an object.
+fn leaves(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let Some(inner) = schema["properties"].as_object().filter(|inner| !is_reference(inner)) else {
+        let is_list = schema["x-kubernetes-list-map-keys"].is_array();
+        if path.len() > 1 && !is_list {
+            found.push(path.clone());
+        }
+        return;
+    };
+    if inner.contains_key("exclusive") {
+        return;
+    }
+    for (name, schema) in inner {
+        path.push(name.clone());
+        leaves(schema, path, found);
+        path.pop();
+    }
+}
+
+/// The unit of one member of a structure.
+fn member(case: &Case, path: &[String]) -> Result<Unit, Missing> {
+    let (name, pointer) = (path.join("."), format!("/{}", path.join("/")));
+    if let Some(unit) = of_another_type(case, &name) {
+        return Ok(unit);
+    }
+    let example = case.example.pointer(&pointer);
+    let fixed = case.is_fixed(&name).then(|| case.another(&name));
+    let changed = fixed.as_ref().or_else(|| case.changed.pointer(&pointer));
+    let missing = |why| Err(Missing { name: name.clone(), why });
+    let (Some(example), Some(changed)) = (example, changed) else {
+        return missing("one of the manifests has no value");
+    };
+    if example == changed {
+        return missing("both manifests have the same value");
+    }
+    let whole = |value: &Value| path.iter().rev().fold(value.clone(), |inner, field| json!({ field: inner }));
+    let (example, changed) = (whole(example), whole(changed));
+    Ok(Unit {
+        name,
+        field: path[0].clone(),
+        around: None,
+        change: step(&example, &changed),
+        back: step(&changed, &example),
+        is_open: false,
+        is_deep: true,
+    })
+}
+
+/// The unit of a field that the example cannot have: before it the object is made again, as one of the other type that has all such fields.
+fn of_another_type(case: &Case, name: &str) -> Option<Unit> {
+    let kind = case.kind;
+    let of_it = move || OF_ANOTHER_TYPE.iter().filter(move |(known, ..)| *known == kind);
+    let &(_, path, first, then) = of_it().find(|(_, path, ..)| *path == name)?;
+    let field = path.split('.').next().unwrap_or_default();
+    let whole =
+        |path: &str, value: &Value| path.rsplit('.').fold(value.clone(), |inner, field| json!({ field: inner }));
+    let key = case.known_by()?;
+    let mut other = json!({ &key: case.another(&key) });
+    for &(_, path, value, _) in of_it() {
+        merge(&mut other, whole(path, &json!(value)));
+    }
+    let present = json!({ &key: case.example[&key], field: case.example[field] });
+    let (mut before, mut after) = (step(&present, &other), step(&other, &present));
+    for patch in [&mut before, &mut after] {
+        patch["lifecycle"] = json!({"replace": "Allow"});
+    }
+    Some(Unit {
+        name: name.to_owned(),
+        field: field.to_owned(),
+        around: Some((before, after)),
+        change: whole(path, &json!(then)),
+        back: whole(path, &json!(first)),
+        is_open: false,
+        is_deep: true,
+    })
 }
 
 /// The merge patch from one value to another.
