@@ -1,15 +1,17 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `coverage` and `generate`.
+//! The project's own commands: `cargo xtask demo`, `test`, `simulate`, `coverage` and `generate`.
 
 mod coverage;
 mod demo;
 mod deny;
 mod generate;
 mod process;
+mod simulate;
 mod test;
 
 use std::{
     env,
     error::Error,
+    ffi::OsString,
     io,
     path::{self, Path, PathBuf},
     process::ExitCode,
@@ -43,6 +45,14 @@ enum Task {
         #[arg(long)]
         keep_going: bool,
     },
+    /// Search worlds that are drawn from seeds for a broken law, on virtual time: `--seeds N`, `--from S`, `--kind K`, `--trace`; `--help`
+    /// tells the rest.
+    #[command(disable_help_flag = true)]
+    Simulate {
+        /// What the search takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Print which operations of the two APIs a test run called: for which kinds, by whom, and how they were answered.
     Coverage {
         /// What PORTICO_EXCHANGES named in that run. Left out: what it names now; else the operator's tests run first.
@@ -72,6 +82,7 @@ fn start(task: &Task) -> Outcome {
     match task {
         Task::Demo { once } => demo::run(*once),
         Task::Test { keep_going } => test::run(*keep_going),
+        Task::Simulate { arguments } => simulate::run(arguments),
         Task::Coverage { folder } => coverage::run(folder.as_deref()),
         Task::Generate { check: false } => generate::write(),
         Task::Generate { check: true } => generate::check(),

@@ -50,6 +50,8 @@ impl Names {
                 for (key, child) in map.iter().filter(|(key, _)| *key != "managedFields") {
                     let shown = match key.as_str() {
                         "resourceVersion" => json!(self.version(child)),
+                        // The real one shows an empty token where nothing follows.
+                        "continue" if child == "" => continue,
                         "continue" => json!("<continue>"),
                         "metadata" if is_list => self.list_metadata(child),
                         "causes" => sorted(self.replace(child)),

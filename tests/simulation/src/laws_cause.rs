@@ -1,0 +1,281 @@
+//! Law 10: whether the reason why a resource is not Ready still holds, looked up in what there is.
+use serde_json::{Value, json};
+
+use super::{
+    end::{End, is_usable},
+    look::{
+        Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, namespace, natural_key,
+        observes, parent, reason, recorded_path, references, uid,
+    },
+    notes::FOREIGN_TOKEN,
+    secret::{OWNER_UID, has_value, values},
+    sorts::{Shape, Sort, connection, sort, text},
+};
+use crate::{
+    account::{ACP, KONNECT},
+    seen::Api,
+    world::{ACP_URL, TENANT},
+};
+
+/// How the engine begins to quote a refusal.
+const REFUSES: &str = "the API refuses (HTTP ";
+
+fn held(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+}
+
+impl End<'_> {
+    /// Whether the reason holds.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) fn cause(&self, resource: &Value) -> Result<(), String> {
+        let Some(sort) = sort(kind(resource)) else { return self.cause_of_connection(resource) };
+        let connection = self.connection_of(resource);
+        match reason(resource, "Ready") {
+            "ConnectionNotReady" => held(connection.is_none_or(|found| !is_usable(found)), "its connection is Ready"),
+            "ReferenceNotFound" => {
+                let is_missing = references(resource).iter().any(|reference| self.is_missing(reference));
+                let was_refused = [400, 404, 422].iter().any(|status| self.was_refused(sort, resource, *status));
+                held(is_missing || was_refused || connection.is_none(), "everything that it refers to is there")
+            }
+            "ReferenceNotReady" => {
+                let is_open = references(resource).iter().any(|reference| self.is_open(reference));
+                let was_refused = [400, 404, 409, 422].iter().any(|status| self.was_refused(sort, resource, *status));
+                held(is_open || was_refused, "everything that it refers to is Ready")
+            }
+            "ReferenceNotPermitted" => {
+                let own = namespace(resource);
+                let strange = references(resource).iter().any(|reference| reference.namespace != own);
+                let inherited = connection.is_some_and(|found| namespace(found) != own);
+                held(strange || inherited, "it refers to nothing in another namespace")
+            }
+            "SecretNotFound" => held(self.lacks_secret(resource), "all its Secrets are there"),
+            "Conflict" => held(self.has_rival(sort, resource), "nobody else claims what it claims"),
+            "AlreadyExists" => {
+                let is_taken =
+                    self.named_alike(sort, resource).next().is_some() || self.was_refused(sort, resource, 409);
+                held(is_taken, "there is nothing of its name")
+            }
+            "OwnedByAnother" => {
+                let theirs = |path: &str| self.objects.get(path).is_some_and(|object| self.notes.is_foreign(object));
+                let of_its_name = self.named_alike(sort, resource).any(|(_, object)| self.notes.is_foreign(object));
+                let own = known_path(resource).is_some_and(theirs)
+                    || self.bound(sort, resource).is_some_and(|path| theirs(&path));
+                held(own || of_its_name, "nothing of its name is another installation's")
+            }
+            "Ambiguous" => {
+                let several =
+                    self.named_alike(sort, resource).count() > 1 || message(resource).contains("could be the one");
+                held(several || sort.shape == Shape::Action, "there is at most one object of its name")
+            }
+            "NotFound" => self.is_not_found(sort, resource),
+            "MassAbsence" => {
+                let is_held = connection.is_some_and(|found| !found["status"]["absence"].is_null());
+                held(is_held, "its connection says nothing of absence")
+            }
+            "InvalidSpec" | "PermissionDenied" | "QuotaExceeded" => self.is_refused(sort, resource),
+            // A person changed what cannot change, or takes the blame for it.
+            "ImmutableFieldChanged" => Ok(()),
+            "CredentialLost" => {
+                let object = known_path(resource).and_then(|path| self.objects.get(path));
+                held(object.is_none_or(|object| text(&object["client_secret"]).is_empty()), "the API shows the secret")
+            }
+            "" => Err("it says nothing".to_owned()),
+            _ => Err("nothing goes wrong any more".to_owned()),
+        }
+    }
+
+    /// A refusal that the status quotes is one that the API gave.
+    fn is_refused(&self, sort: &Sort, resource: &Value) -> Result<(), String> {
+        let Some(rest) = message(resource).strip_prefix(REFUSES) else { return Ok(()) };
+        let status = rest.split(')').next().and_then(|status| status.parse().ok()).unwrap_or_default();
+        held(self.was_refused(sort, resource, status), "the API never refused that")
+    }
+
+    /// Whether the API refused a write for this resource with a status.
+    fn was_refused(&self, sort: &Sort, resource: &Value, status: u16) -> bool {
+        let parent = self.notes.parent_id(resource).unwrap_or_default();
+        let collection = sort.collection(&parent);
+        let chosen = chosen_id(resource, &self.notes.owner).map(|id| format!("{collection}/{id}"));
+        let portal = format!("/v2/portals/{parent}");
+        let known = known_path(resource).map(str::to_owned);
+        let mut places = [Some(collection), chosen, known, Some(portal)].into_iter().flatten();
+        places.any(|place| self.notes.refused(&place, status).is_some())
+    }
+
+    fn is_missing(&self, reference: &Reference) -> bool {
+        if reference.name.is_empty() {
+            return path_of(reference).is_none_or(|path| !self.objects.contains_key(&path));
+        }
+        self.notes.living(reference.kind, &reference.namespace, &reference.name).is_none()
+    }
+
+    /// Whether what is referred to is not usable yet, or not any more.
+    fn is_open(&self, reference: &Reference) -> bool {
+        if reference.name.is_empty() {
+            return self.is_missing(reference);
+        }
+        let found = self.notes.living(reference.kind, &reference.namespace, &reference.name);
+        found.is_none_or(|found| {
+            let is_connection = sort(kind(found)).is_none();
+            let is_there = is_connection || known_path(found).is_some_and(|path| self.objects.contains_key(path));
+            holds(found, "Ready") != "True" || is_deleting(found) || !is_there
+        })
+    }
+
+    /// The path of the object that the spec binds to.
+    fn bound(&self, sort: &Sort, resource: &Value) -> Option<String> {
+        let id = Some(lifecycle(resource, "id")).filter(|id| !id.is_empty())?;
+        let collection = sort.collection(&self.notes.parent_id(resource).unwrap_or_default());
+        Some(if sort.is_single() { collection } else { format!("{collection}/{id}") })
+    }
+
+    fn is_not_found(&self, sort: &'static Sort, resource: &Value) -> Result<(), String> {
+        if let Some(path) = self.bound(sort, resource) {
+            return held(!self.objects.contains_key(&path), "the object that it is bound to is there");
+        }
+        if observes(resource) || self.only_looks(resource) {
+            return held(self.named_alike(sort, resource).next().is_none(), "there is an object of its name");
+        }
+        let is_gone = known_path(resource).is_none_or(|path| !self.objects.contains_key(path));
+        held(is_gone && lifecycle(resource, "drift") == "Report", "it is to be made again")
+    }
+
+    /// The objects that have this resource's name, or the id that it chose, and are not its own.
+    fn named_alike(&self, sort: &'static Sort, resource: &Value) -> impl Iterator<Item = (&str, &Value)> {
+        let collection = sort.collection(&self.notes.parent_id(resource).unwrap_or_default());
+        let (key, id) = (natural_key(resource), chosen_id(resource, &self.notes.owner));
+        let own = recorded_path(resource).map(str::to_owned);
+        let objects = self.objects.iter().map(|(path, object)| (path.as_str(), *object));
+        objects.filter(move |(path, object)| {
+            let Some(rest) = path.strip_prefix(collection.as_str()) else { return false };
+            let inner = rest.strip_prefix('/').unwrap_or(rest);
+            let here = if sort.is_single() { rest.is_empty() } else { !inner.is_empty() && !inner.contains('/') };
+            let shown = text(&object[sort.key.0]);
+            let by_key = key.as_deref().is_some_and(|key| shown == key || shown.eq_ignore_ascii_case(key));
+            here && own.as_deref() != Some(*path) && (sort.is_single() || by_key || id.as_deref() == Some(inner))
+        })
+    }
+
+    /// Whether another resource claims the object, or somebody else the Secret.
+    fn has_rival(&self, sort: &'static Sort, resource: &Value) -> bool {
+        let parent = self.notes.parent_id(resource);
+        let (key, id) = (natural_key(resource), chosen_id(resource, &self.notes.owner));
+        let taken: Vec<&str> = self.named_alike(sort, resource).map(|(path, _)| path).collect();
+        let bound = self.bound(sort, resource);
+        let is_rival = |other: &Value| {
+            let is_other = kind(other) == sort.kind && uid(other) != uid(resource);
+            let is_beside = self.notes.parent_id(other) == parent;
+            let same_key = is_beside && key.is_some() && natural_key(other) == key;
+            let same_id = id.is_some() && chosen_id(other, &self.notes.owner) == id;
+            let has_it = known_path(other).is_some_and(|path| taken.contains(&path) || bound.as_deref() == Some(path));
+            is_other && (same_key || same_id || has_it || (sort.is_single() && is_beside))
+        };
+        let name = text(&resource["spec"]["credentialsSecret"]["name"]);
+        let stored = self.world.kubernetes.get("secrets", namespace(resource), name);
+        let is_anothers = stored.is_some_and(|stored| stored["metadata"]["annotations"][OWNER_UID] != uid(resource));
+        self.notes.lives().any(is_rival) || (!name.is_empty() && is_anothers)
+    }
+
+    /// Whether a Secret that a spec names, or a key in it, is not there.
+    fn lacks_secret(&self, resource: &Value) -> bool {
+        let mut named = Vec::new();
+        keys(&resource["spec"], &mut named);
+        named.iter().any(|(name, key)| {
+            let stored = self.world.kubernetes.get("secrets", namespace(resource), name);
+            stored.is_none_or(|stored| !has_value(&stored, key))
+        })
+    }
+
+    fn cause_of_connection(&self, resource: &Value) -> Result<(), String> {
+        let spec = &resource["spec"];
+        match reason(resource, "Ready") {
+            "SecretNotFound" => held(self.lacks_secret(resource), "its Secret is there"),
+            "CredentialRejected" => held(!self.has_good_credential(resource), "its credential is taken"),
+            "AccountChanged" => {
+                let is_its = |user: &&Value| self.connection_of(user).is_some_and(|found| uid(found) == uid(resource));
+                let users = self.notes.lives().filter(|user| parent(user).is_none()).filter(is_its);
+                let mut roots = users.filter_map(recorded_path);
+                let none_there = !roots.any(|path| self.objects.contains_key(path));
+                let is_strange = self.token(resource).is_some_and(|token| token.starts_with(FOREIGN_TOKEN));
+                held(is_strange || none_there, "its credential is of the account of its objects")
+            }
+            "InvalidSpec" => {
+                let strange =
+                    if kind(resource) == "AcpConnection" { spec["url"] != ACP_URL } else { !spec["url"].is_null() };
+                held(strange, "its spec is in order")
+            }
+            "NotFound" => held(spec["tenant"] != TENANT, "its tenant is there"),
+            _ => Err("nothing goes wrong any more".to_owned()),
+        }
+    }
+
+    /// The first secret that a connection names.
+    fn token(&self, resource: &Value) -> Option<String> {
+        let mut named = Vec::new();
+        keys(&resource["spec"], &mut named);
+        let (name, key) = named.into_iter().find(|(_, key)| key != "client_id")?;
+        let stored = self.world.kubernetes.get("secrets", namespace(resource), &name)?;
+        values(&stored).into_iter().find(|(known, _)| *known == key).map(|(_, value)| value.trim_end().to_owned())
+    }
+
+    /// Whether a connection has the present credential of its account, and that is taken. One whose Secret is gone may have kept it.
+    pub(super) fn has_good_credential(&self, resource: &Value) -> bool {
+        let (account, present) = if kind(resource) == connection(Api::Konnect) {
+            (KONNECT, json!("${konnect.token}"))
+        } else {
+            (ACP, json!("${acp.client_secret}"))
+        };
+        let is_taken = !self.notes.revoked.contains(account);
+        is_taken && self.token(resource).is_none_or(|token| self.world.filled(&present) == token.as_str())
+    }
+}
+
+/// Where the object is that a reference names by its id.
+fn path_of(reference: &Reference) -> Option<String> {
+    Some(format!("{}/{}", sort(reference.kind)?.collection(""), reference.id))
+}
+
+/// The names of the Secrets in a spec, each with a key that is needed.
+fn keys(spec: &Value, found: &mut Vec<(String, String)>) {
+    match spec {
+        Value::Object(members) => {
+            for (field, member) in members {
+                let is_reference = field.to_lowercase().ends_with("secretref");
+                let Some(name) = member["name"].as_str().filter(|_| is_reference) else {
+                    keys(member, found);
+                    continue;
+                };
+                let keys = match (member["key"].as_str(), field.as_str()) {
+                    (Some(key), _) => vec![key],
+                    (None, "tokenSecretRef") => vec!["token"],
+                    (None, "tlsSecretRef") => vec!["tls.crt", "tls.key"],
+                    (None, _) => vec!["client_id", "client_secret"],
+                };
+                found.extend(keys.into_iter().map(|key| (name.to_owned(), key.to_owned())));
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_secrets_are_those_that_are_needed() {
+        let spec = json!({
+            "tokenSecretRef": {"name": "t"},
+            "clientCredentials": {"secretRef": {"name": "c"}},
+            "list": [{"clientSecretRef": {"name": "d", "key": "k"}}],
+        });
+        let mut found = Vec::new();
+        keys(&spec, &mut found);
+        found.sort_unstable();
+        let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
+        assert_eq!(found, [pair("c", "client_id"), pair("c", "client_secret"), pair("d", "k"), pair("t", "token")]);
+    }
+}

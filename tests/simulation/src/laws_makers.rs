@@ -1,0 +1,98 @@
+//! For which resource a create is, and which resources may touch an object that the operator did not make: read from the requests and from
+//! the specs that there ever were.
+use serde_json::Value;
+
+use super::{
+    look::uid,
+    notes::{Notes, Seen},
+    sorts::{Place, Shape, text},
+};
+use crate::{
+    plan::{Effect, Millis, Side},
+    seen::RemoteRequest,
+    world::World,
+};
+
+/// So long after a stranger made an object the operator may not have seen it yet.
+const UNSEEN: Millis = 30_000;
+
+impl Notes {
+    /// The UIDs of the resources that a create may be for. None: it is for nobody.
+    pub(super) fn makers(&self, request: &RemoteRequest, place: &Place) -> Vec<String> {
+        let body = &request.body;
+        let sort = place.sort;
+        match (sort.kind, sort.shape) {
+            ("Portal", _) => {
+                let mark = text(&body["labels"]["portico-ref"]).split_once('.');
+                mark.map(|(_, uid)| uid.to_owned()).into_iter().collect()
+            }
+            (_, Shape::Keyed) => {
+                let id = text(&body[sort.id]);
+                self.uids(sort.kind, |seen| seen.ids.contains(id))
+            }
+            (_, Shape::Collection) => {
+                // What is sent is what the intent was written for.
+                let key = text(&body[sort.key.0]);
+                self.uids(sort.kind, |seen| {
+                    let intent = &seen.object["status"]["creating"];
+                    intent["path"] == place.path.as_str()
+                        && intent["key"] == key
+                        && text(&intent["uid"]) == uid(&seen.object)
+                })
+            }
+            _ => {
+                let portal = place.portal.as_deref().unwrap_or_default();
+                let id = place.id.as_deref().unwrap_or_default().to_lowercase();
+                let is_it = |seen: &Seen| sort.shape != Shape::Upsert || seen.keys.contains(&id);
+                self.uids(sort.kind, |seen| seen.parents.contains(portal) && is_it(seen))
+            }
+        }
+    }
+
+    fn uids(&self, kind: &str, chosen: impl Fn(&Seen) -> bool) -> Vec<String> {
+        let found = self.resources.iter().filter(|(_, seen)| seen.live && seen.object["kind"] == kind && chosen(seen));
+        found.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// Whether a plan's faults may have answered a request with a refusal of their own: that is definite, and nobody told us of it.
+    pub(super) fn may_be_refused(world: &World, operation: &str, sent: Millis) -> bool {
+        world.plan.faults.iter().any(|fault| {
+            let is_meant = ["*", "write", operation].contains(&fault.what.as_str());
+            let is_definite = matches!(fault.effect, Effect::Status(status, _) if status < 500);
+            fault.side == Side::Remote && is_meant && is_definite && (fault.from..fault.until).contains(&sent)
+        })
+    }
+
+    /// Whether a spec ever said that an object which the operator did not make may be changed or deleted.
+    pub(super) fn is_given(&self, place: &Place, object: &Value, now: Millis) -> bool {
+        let sort = place.sort;
+        let (portal, id) = (place.portal.as_deref().unwrap_or_default(), place.id.as_deref().unwrap_or_default());
+        let key = text(&object[sort.key.0]);
+        let key = if sort.key.0 == "name" { key.to_owned() } else { key.to_lowercase() };
+        let is_another_owners = self.is_foreign(object);
+        let is_new = self.appeared.get(&place.path).is_some_and(|at| now.saturating_sub(*at) < UNSEEN);
+        let has_our_mark = !is_another_owners && text(&object["labels"]["portico-owner"]) == self.owner;
+        let gives = |seen: &Seen| {
+            let is_bound = seen.bound.contains(id);
+            let is_below = sort.parent != "portalRef" || seen.parents.contains(portal);
+            let is_named = is_below && seen.keys.contains(&key);
+            match sort.shape {
+                Shape::Singleton | Shape::Action => is_below,
+                Shape::Claimed => is_named || is_bound,
+                Shape::Sole => is_below && (seen.adopts || is_bound),
+                Shape::Upsert => is_bound || (is_below && seen.keys.contains(id) && (seen.adopts || is_new)),
+                _ if is_another_owners => seen.adopts && is_bound,
+                // Whoever has our mark, or an id that follows from our names, is ours.
+                _ if has_our_mark => true,
+                Shape::Keyed => is_bound || (seen.ids.contains(id) && (seen.adopts || is_derived(seen, id))),
+                Shape::Collection => is_bound || (is_named && seen.adopts),
+            }
+        };
+        self.resources.values().any(|seen| seen.object["kind"] == sort.kind && gives(seen))
+    }
+}
+
+/// Whether an id was derived: no spec has it.
+fn is_derived(seen: &Seen, id: &str) -> bool {
+    !seen.words.contains(&format!("\"{id}\""))
+}

@@ -1,0 +1,308 @@
+//! What the oracle remembers: every resource that was ever there, what the operator made at the APIs, what is there, and who did what.
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    look::{
+        chosen_id, is_deleting, kind, known_path, label, lifecycle, name, namespace, natural_key, parent,
+        recorded_path, secrets, uid,
+    },
+    sorts::{objects, text},
+};
+use crate::{
+    crds::kind_of,
+    plan::{Action, Effect, Millis, Plan, Side},
+    world::World,
+};
+
+/// The annotation with which a person says that what vanished may be made again.
+const CONFIRM_ABSENCE: &str = "portico.dev/confirm-absence";
+/// What tokens of another organization begin with: plans put one into a connection's Secret.
+pub(crate) const FOREIGN_TOKEN: &str = "kpat_other";
+/// The organization that such tokens are of.
+pub(crate) const FOREIGN: &str = "globex";
+
+/// What the oracle remembers.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// How often each law was put to the test.
+    pub(super) counts: BTreeMap<&'static str, u64>,
+    /// What tells this installation from others.
+    pub(super) owner: String,
+    /// Whether reads of an API may show the past: then the API itself says that something is not there.
+    pub(super) reads_lie: bool,
+    /// All resources that ever were, by UID.
+    pub(super) resources: BTreeMap<String, Seen>,
+    /// What the operator made, by path.
+    pub(super) made: BTreeMap<String, Made>,
+    /// What is there, by path.
+    pub(super) alive: BTreeSet<String>,
+    /// When a stranger made something.
+    pub(super) appeared: BTreeMap<String, Millis>,
+    /// When something went that the operator did not delete.
+    pub(super) vanished: BTreeMap<String, Millis>,
+    /// Since when an object carries the mark of another installation.
+    pub(super) foreign: BTreeMap<String, Millis>,
+    /// Strangers' objects that a spec gave away.
+    pub(super) adopted: BTreeSet<String>,
+    /// When the operator's DELETE of an object was carried out.
+    pub(super) deleted: BTreeMap<String, Millis>,
+    /// Creates on their way, by the number of the request.
+    pub(super) flights: BTreeMap<u64, Flight>,
+    /// Entries of teams that the operator added, by path.
+    pub(super) entries: BTreeSet<String>,
+    /// Objects whose resources lived when their CRD was deleted, with the kind.
+    pub(super) protected: BTreeMap<String, String>,
+    /// When an API last refused a write to a path with a status.
+    pub(super) refusals: BTreeMap<(String, u16), Millis>,
+    /// The accounts whose present credential is not taken.
+    pub(super) revoked: BTreeSet<String>,
+    /// Somebody said that what vanished may be made again.
+    pub(super) confirmed: bool,
+    /// A connection with records had a token of another organization.
+    pub(super) swapped: bool,
+    /// Secrets that nobody may see, as far as they were known lately.
+    pub(super) secrets: Vec<String>,
+    /// When they were last looked for.
+    pub(super) secrets_at: Option<Millis>,
+    /// How many writes of the API server's record are known.
+    known_writes: usize,
+}
+
+/// A resource that is there, or was.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// As it was seen last.
+    pub(super) object: Value,
+    pub(super) live: bool,
+    /// When the spec or an annotation was last changed.
+    pub(super) changed: Millis,
+    /// Its objects were left behind on purpose.
+    pub(super) left: bool,
+    /// Whether its spec ever took over what exists.
+    pub(super) adopts: bool,
+    /// The ids that its spec ever bound it to.
+    pub(super) bound: BTreeSet<String>,
+    /// The keys that its spec ever gave.
+    pub(super) keys: BTreeSet<String>,
+    /// The ids that its object may have been made under.
+    pub(super) ids: BTreeSet<String>,
+    /// The ids of its parents.
+    pub(super) parents: BTreeSet<String>,
+    /// The Secrets that its spec ever named.
+    pub(super) secrets: BTreeSet<String>,
+    /// The specs that it ever had, as one text: for words in them.
+    pub(super) words: String,
+}
+
+/// An object that the operator made.
+pub(super) struct Made {
+    /// For whom; several where nobody can tell.
+    pub(super) uids: Vec<String>,
+    pub(super) kind: &'static str,
+    pub(super) at: Millis,
+}
+
+/// A create on its way.
+pub(super) struct Flight {
+    pub(super) uids: Vec<String>,
+    pub(super) sent: Millis,
+}
+
+impl Notes {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let lies = |fault: &crate::plan::Fault| fault.side == Side::Remote && matches!(fault.effect, Effect::Stale(_));
+        Self { reads_lie: plan.faults.iter().any(lies), ..Self::default() }
+    }
+
+    /// A law is put to the test.
+    pub(super) fn test(&mut self, law: &'static str) {
+        *self.counts.entry(law).or_default() += 1;
+    }
+
+    pub(super) fn begin(&mut self, world: &World) {
+        let system = || world.kubernetes.get("namespaces", "", "kube-system").unwrap_or_default();
+        self.owner = world.settings.owner.clone().unwrap_or_else(|| uid(&system()).to_owned());
+        self.refresh(world);
+        self.look(world);
+    }
+
+    pub(super) fn tick(&mut self, world: &World) {
+        self.look(world);
+    }
+
+    /// Takes note of what was written to resources since the last look.
+    pub(super) fn look(&mut self, world: &World) {
+        let writes = world.kubernetes.history_since(self.known_writes);
+        self.known_writes += writes.len();
+        let mut changed: BTreeSet<(&'static str, String, String)> = BTreeSet::new();
+        for write in writes.into_iter().filter(|write| write.version.is_some()) {
+            changed.extend(kind_of(&write.resource).map(|kind| (kind, write.namespace, write.name)));
+        }
+        if changed.is_empty() {
+            return;
+        }
+        let now = world.now();
+        for (of, within, called) in changed {
+            let found = world.kubernetes.get(World::resource(of), &within, &called);
+            let present = found.as_ref().map(|found| uid(found).to_owned());
+            // One of the same name before it is no more.
+            for (uid, seen) in &mut self.resources {
+                let is_it =
+                    kind(&seen.object) == of && namespace(&seen.object) == within && name(&seen.object) == called;
+                seen.live &= !is_it || present.as_ref() == Some(uid);
+            }
+            if let Some(object) = found {
+                self.see(object, now);
+            }
+        }
+        self.find_parents();
+        self.compare_records(world);
+        self.learn_secrets(world);
+    }
+
+    /// Takes note of one resource.
+    pub(super) fn see(&mut self, object: Value, now: Millis) {
+        let seen = self.resources.entry(uid(&object).to_owned()).or_default();
+        let annotations = |object: &Value| object["metadata"]["annotations"].clone();
+        if seen.object["spec"] != object["spec"] || annotations(&seen.object) != annotations(&object) {
+            seen.changed = now;
+            seen.adopts |= lifecycle(&object, "adoption") == "Adopt";
+            seen.bound.extend(Some(lifecycle(&object, "id").to_owned()).filter(|id| !id.is_empty()));
+            seen.keys.extend(natural_key(&object));
+            seen.ids.extend(chosen_id(&object, &self.owner));
+            secrets(&object["spec"], &mut seen.secrets);
+            seen.words.push_str(&object["spec"].to_string());
+        }
+        seen.ids.extend(object["status"]["id"].as_str().map(str::to_owned));
+        seen.secrets.extend(object["status"]["output"].as_str().map(str::to_owned));
+        seen.live = true;
+        seen.object = object;
+    }
+
+    fn find_parents(&mut self) {
+        let found: Vec<(String, String)> = self
+            .resources
+            .iter()
+            .filter(|(_, seen)| seen.live)
+            .filter_map(|(uid, seen)| Some((uid.clone(), self.parent_id(&seen.object)?)))
+            .collect();
+        for (uid, parent) in found {
+            if let Some(seen) = self.resources.get_mut(&uid) {
+                seen.parents.insert(parent);
+            }
+        }
+    }
+
+    /// The id of the object that this resource's object is below, as far as it is known.
+    pub(super) fn parent_id(&self, object: &Value) -> Option<String> {
+        let parent = parent(object)?;
+        if !parent.id.is_empty() {
+            return Some(parent.id);
+        }
+        let target = self.living(parent.kind, &parent.namespace, &parent.name)?;
+        target["status"]["id"].as_str().map(str::to_owned)
+    }
+
+    /// A living resource by its name.
+    pub(super) fn living(&self, of: &str, within: &str, called: &str) -> Option<&Value> {
+        self.lives().find(|object| kind(object) == of && namespace(object) == within && name(object) == called)
+    }
+
+    /// All living resources.
+    pub(super) fn lives(&self) -> impl Iterator<Item = &Value> {
+        self.resources.values().filter(|seen| seen.live).map(|seen| &seen.object)
+    }
+
+    /// Law 12: no two living resources have the same object.
+    fn compare_records(&mut self, world: &World) {
+        self.test("law 12");
+        let mut holders: BTreeMap<&str, &Value> = BTreeMap::new();
+        for object in self.lives().filter(|object| kind(object) != "PortalAuditLogReplay") {
+            let Some(path) = recorded_path(object) else { continue };
+            if let Some(other) = holders.insert(path, object) {
+                let what = format!("{} and {} have both recorded {path}", label(other), label(object));
+                world.violate("law 12: one object for two", what);
+            }
+        }
+    }
+
+    /// Looks what there is at the APIs. Returns what has come and what has gone since the last time.
+    pub(super) fn refresh(&mut self, world: &World) -> (Vec<String>, Vec<String>) {
+        let (state, now) = (world.sandbox.state(), world.now());
+        let objects = objects(&state);
+        let foreign = objects.iter().filter(|(_, object)| self.is_foreign(object)).map(|(path, _)| path.clone());
+        let since = |path: String| {
+            let since = self.foreign.get(&path).copied().unwrap_or(now);
+            (path, since)
+        };
+        self.foreign = foreign.map(since).collect();
+        let alive: BTreeSet<String> = objects.into_keys().collect();
+        let before = std::mem::replace(&mut self.alive, alive);
+        let come = self.alive.difference(&before).cloned().collect();
+        let gone = before.difference(&self.alive).cloned().collect();
+        (come, gone)
+    }
+
+    pub(super) fn acted(&mut self, world: &World, action: &Action) {
+        let now = world.now();
+        self.look(world);
+        match action {
+            Action::Stranger(_) => {
+                let (come, gone) = self.refresh(world);
+                for path in come {
+                    self.deleted.remove(&path);
+                    self.appeared.insert(path, now);
+                }
+                self.vanished.extend(gone.into_iter().map(|path| (path, now)));
+            }
+            Action::DeleteCrd { kind: of } if !is_served(world, of) => {
+                let paths: Vec<String> = self
+                    .lives()
+                    .filter(|object| kind(object) == of && !is_deleting(object))
+                    .filter_map(|object| known_path(object).map(str::to_owned))
+                    .collect();
+                self.protected.extend(paths.into_iter().map(|path| (path, of.clone())));
+            }
+            Action::InstallCrd { kind: of } if is_served(world, of) => {
+                self.protected.retain(|_, kind| kind != of);
+            }
+            Action::Revoke { account } => {
+                if !self.revoked.remove(account) {
+                    self.revoked.insert(account.clone());
+                }
+            }
+            Action::Renew { account } => {
+                self.revoked.remove(account);
+            }
+            Action::Annotate { key, value: Some(_), .. } if key == CONFIRM_ABSENCE => self.confirmed = true,
+            Action::Secret { data, .. } if data.iter().any(|(_, value)| value.starts_with(FOREIGN_TOKEN)) => {
+                self.swapped |= self.has_recorded_portals();
+            }
+            _ => {}
+        }
+    }
+
+    fn has_recorded_portals(&self) -> bool {
+        self.lives().any(|object| recorded_path(object).is_some_and(|path| path.starts_with("/v2/portals/")))
+    }
+
+    /// When an API last refused a write to this path, or into this collection, with this status.
+    pub(super) fn refused(&self, path: &str, status: u16) -> Option<Millis> {
+        self.refusals.get(&(path.to_owned(), status)).copied()
+    }
+
+    /// Whether an object carries the mark of another installation.
+    pub(super) fn is_foreign(&self, object: &Value) -> bool {
+        let owner = text(&object["labels"]["portico-owner"]);
+        !owner.is_empty() && owner != self.owner
+    }
+}
+
+/// Whether a CRD is there and is not being deleted.
+pub(super) fn is_served(world: &World, kind: &str) -> bool {
+    let definitions = "customresourcedefinitions.apiextensions.k8s.io";
+    let found = world.kubernetes.get(definitions, "", World::resource(kind));
+    found.is_some_and(|definition| !is_deleting(&definition))
+}

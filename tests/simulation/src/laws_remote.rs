@@ -1,0 +1,307 @@
+//! The operator's requests to the management APIs, one by one: laws 1, 2, 3, 4, 6 and 13.
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde_json::Value;
+
+use super::{
+    look::{is_paused, known_path, label, observes, own_connection, recorded_path, uid},
+    notes::{Flight, Made, Notes, is_served},
+    same::is_idle,
+    sorts::{Place, Shape, items, objects, place, text},
+};
+use crate::{
+    plan::{Action, Millis},
+    seen::{Api, RemoteAnswer, RemoteRequest},
+    world::{CONSISTENCY, REQUEST_TIMEOUT, TENANT, World},
+};
+
+/// So long after somebody paused a resource, or put it into Observe, everybody has heard of it.
+const HEARD: Millis = 90_000;
+/// So long a pass may take from its look at an object to its write.
+const UNHEARD: Millis = 15_000;
+/// What vanished within so many milliseconds vanished at once.
+const AT_ONCE: Millis = 1_000;
+
+/// Whether a request makes an object, if it is carried out.
+fn makes(request: &RemoteRequest, place: &Place) -> bool {
+    let whole = place.rest.is_empty();
+    match (&request.method, place.sort.shape) {
+        (&Method::POST, Shape::Collection | Shape::Keyed) => place.id.is_none(),
+        (&Method::POST, Shape::Sole) => whole,
+        (&Method::PUT, Shape::Upsert | Shape::Action) => whole && place.id.is_some(),
+        _ => false,
+    }
+}
+
+/// Where an object is listed: in the collection that its path is in, unless the status says otherwise.
+fn listing(object: &Value) -> String {
+    let remote = &object["status"]["remote"];
+    let collection = text(&remote["path"]).rsplit_once('/').map(|(collection, _)| collection);
+    remote["listing"].as_str().or(collection).unwrap_or_default().to_owned()
+}
+
+/// Whether so many of so many objects are more than chance takes away: all of two or more, or more than three and more than a fifth.
+fn is_mass(missing: usize, recorded: usize) -> bool {
+    missing >= 2 && (missing == recorded || (missing > 3 && missing * 5 > recorded))
+}
+
+impl Notes {
+    pub(super) fn remote_request(&mut self, world: &World, request: &RemoteRequest) {
+        self.test("law 13");
+        let stays = match request.api {
+            Api::Konnect => request.path.starts_with("/v2/") || request.path.starts_with("/v3/"),
+            Api::Acp => {
+                let (admin, token) = (format!("/api/admin/{TENANT}/"), format!("/{TENANT}/admin/oauth2/token"));
+                request.path.starts_with(&admin) || request.path == token
+            }
+        };
+        if !stays || request.path.contains("//") || request.path.ends_with('/') {
+            world.violate("law 13: strange path", request.to_string());
+        }
+        if request.is_write() {
+            self.look_for_secrets(world, &request.to_string(), "a path");
+        }
+        let Some(place) = place(request.api, &request.path) else { return };
+        if !request.is_write() {
+            return;
+        }
+        self.look(world);
+        if makes(request, &place) {
+            self.create_is_sent(world, request, &place);
+        } else {
+            self.change_is_sent(world, request, &place);
+        }
+    }
+
+    fn create_is_sent(&mut self, world: &World, request: &RemoteRequest, place: &Place) {
+        self.test("law 1");
+        let uids = self.makers(request, place);
+        let sort = place.sort;
+        if uids.is_empty() && sort.shape == Shape::Collection {
+            let what = if sort.kind == "Portal" { "without the mark" } else { "without an intent in a status" };
+            world.violate("law 1: create without identity", format!("{request} is sent {what}"));
+        }
+        let window = REQUEST_TIMEOUT + CONSISTENCY;
+        let open = self
+            .flights
+            .values()
+            .find(|flight| flight.sent + window > request.sent && flight.uids.iter().any(|uid| uids.contains(uid)));
+        if let Some(open) = open
+            && sort.shape == Shape::Collection
+            && !Self::may_be_refused(world, request.operation, open.sent)
+        {
+            let what = format!("{request} is sent, and one that was sent at {} ms may still take effect", open.sent);
+            world.violate("law 1: create in flight", what);
+        }
+        self.test("law 3");
+        if uids.len() == 1 && matches!(sort.shape, Shape::Collection | Shape::Keyed) && !self.reads_lie {
+            let recorded = self.resources.get(&uids[0]).and_then(|seen| recorded_path(&seen.object));
+            if let Some(path) = recorded.filter(|path| self.alive.contains(*path)) {
+                world.violate("law 3: create of what is there", format!("{request} is sent, and {path} is there"));
+            }
+        }
+        for uid in &uids {
+            self.check_mass(world, uid);
+        }
+        self.flights.insert(request.number, Flight { uids, sent: request.sent });
+    }
+
+    /// Law 3: what vanished in a mass is not made again without a person's word.
+    fn check_mass(&self, world: &World, uid: &str) {
+        let Some(object) = self.resources.get(uid).map(|seen| &seen.object).filter(|_| !self.confirmed) else { return };
+        let Some(path) = recorded_path(object) else { return };
+        let Some(gone_at) = self.vanished.get(path).filter(|_| !self.alive.contains(path)) else { return };
+        let connection = &object["status"]["remote"]["connection"];
+        let recorded: Vec<(&str, String)> = self
+            .lives()
+            .filter(|other| other["status"]["remote"]["connection"] == *connection)
+            .filter_map(|other| Some((recorded_path(other)?, listing(other))))
+            .collect();
+        let together = |(other, listed): &&(&str, String)| {
+            let gone = self.vanished.get(*other).filter(|_| !self.alive.contains(*other));
+            gone.is_some_and(|at| at.abs_diff(*gone_at) <= AT_ONCE) && *listed == listing(object)
+        };
+        let missing = recorded.iter().filter(together).count();
+        if is_mass(missing, recorded.len()) {
+            let what = format!("{path} is made again, and {missing} of {} vanished with it", recorded.len());
+            world.violate("law 3: mass absence", format!("{}: {what}", label(object)));
+        }
+    }
+
+    fn change_is_sent(&mut self, world: &World, request: &RemoteRequest, place: &Place) {
+        self.test("law 2");
+        if place.id.is_none() {
+            return;
+        }
+        let is_delete = request.method == Method::DELETE && place.rest.is_empty();
+        if let Some(at) = self.deleted.get(&place.path).filter(|_| !is_delete) {
+            let what = format!("{request} is sent, and its DELETE was carried out at {at} ms");
+            world.violate("law 2: written after its DELETE", what);
+        }
+        let Some(holder) = self.lives().find(|object| known_path(object) == Some(place.path.as_str())) else { return };
+        let seen = &self.resources[uid(holder)];
+        if (observes(holder) || is_paused(holder)) && seen.changed + HEARD < request.sent {
+            let what = format!("{request} is sent for {}, which is in Observe or paused", label(holder));
+            world.violate("law 2: written in Observe", what);
+        }
+        let Some(connection) = own_connection(holder) else { return };
+        let Some(found) = self.living(connection.kind, &connection.namespace, &connection.name) else { return };
+        let since = self.resources[uid(found)].changed;
+        if found["spec"]["mode"] == "Observe" && since + HEARD < request.sent {
+            world.violate("law 2: written in Observe", format!("{request} is sent through {}", label(found)));
+        }
+    }
+
+    pub(super) fn remote_arrives(&mut self, world: &World, request: &RemoteRequest) {
+        if !request.is_write() {
+            return;
+        }
+        if request.path.ends_with("/team-group-mappings") {
+            return self.groups_arrive(world, request);
+        }
+        let Some(place) = place(request.api, &request.path).filter(|place| place.id.is_some()) else { return };
+        if request.method == Method::POST && place.rest.is_empty() {
+            // It is refused where something is there.
+            return;
+        }
+        let is_known = self.made.contains_key(&place.path) || self.adopted.contains(&place.path);
+        let may_be_idle = ["Consent", "PortalProductVersion"].contains(&place.sort.kind);
+        let is_marked = place.sort.kind == "Portal";
+        if is_known && !may_be_idle && !is_marked && place.rest.is_empty() {
+            return;
+        }
+        let state = world.sandbox.state();
+        let objects = objects(&state);
+        let Some(object) = objects.get(&place.path) else { return };
+        // Who was in the middle of something could not know yet.
+        let is_anothers = self.foreign.get(&place.path).is_some_and(|since| since + UNHEARD < world.now());
+        if !is_known || is_anothers {
+            self.test("law 2");
+            if self.is_given(&place, object, world.now()) {
+                self.adopted.insert(place.path.clone());
+            } else {
+                let what = format!("{request} finds an object that is not ours, and no spec gave it away");
+                world.violate("law 2: a stranger's object", what);
+            }
+        }
+        if request.method == Method::DELETE && place.rest.len() == 2 {
+            self.entry_goes(world, request, &place, &objects);
+        }
+        self.test("law 4");
+        let reads_lied =
+            self.reads_lie && world.plan.steps.iter().any(|step| matches!(step.action, Action::Stranger(_)));
+        if may_be_idle && place.rest.is_empty() && !reads_lied && is_idle(&request.body, object, place.sort) {
+            world.violate("law 4: idle write", format!("{request} changes nothing"));
+        }
+    }
+
+    /// The groups of teams are written through a path of the portal.
+    fn groups_arrive(&mut self, world: &World, request: &RemoteRequest) {
+        self.test("law 2");
+        let portal = request.path.split('/').nth(3).unwrap_or_default();
+        for mapping in items(&request.body["data"]) {
+            let team = format!("/v2/portals/{portal}/teams/{}", text(&mapping["team_id"]));
+            if !self.made.contains_key(&team) && !self.adopted.contains(&team) {
+                let recorded = self.lives().any(|object| recorded_path(object) == Some(team.as_str()));
+                if !recorded {
+                    world
+                        .violate("law 2: a stranger's object", format!("{request} is about {team}, which is not ours"));
+                }
+            }
+        }
+    }
+
+    /// An entry is taken out of a team: one that the operator added, or that a spec ever named, or of a list that is exclusive.
+    fn entry_goes(&self, world: &World, request: &RemoteRequest, place: &Place, objects: &BTreeMap<String, &Value>) {
+        let ([list, id], Some(portal)) = (place.rest.as_slice(), &place.portal) else { return };
+        let words: Vec<String> = if list == "developers" {
+            let person = objects.get(&format!("/v2/portals/{portal}/developers/{id}"));
+            person.map(|person| text(&person["email"]).to_lowercase()).into_iter().collect()
+        } else {
+            let roles = objects.get(&place.path).into_iter().flat_map(|team| items(&team["roles"]));
+            let role = roles
+                .filter(|role| role["id"] == id.as_str())
+                .flat_map(|role| [&role["role_name"], &role["entity_id"]]);
+            role.map(|word| text(word).to_lowercase()).collect()
+        };
+        let mut teams = self.resources.values().filter(|seen| seen.object["kind"] == "PortalTeam");
+        let is_ours = teams.any(|seen| {
+            let spec = seen.words.to_lowercase();
+            seen.words.contains("\"exclusive\":true") || words.iter().all(|word| spec.contains(word))
+        });
+        let added = self.entries.contains(&format!("{}/{list}/{id}", place.path));
+        if !is_ours && !added && !words.is_empty() {
+            world.violate("law 2: a stranger's entry", format!("{request} takes out what nobody named"));
+        }
+    }
+
+    pub(super) fn remote_answer(&mut self, world: &World, request: &RemoteRequest, answer: &RemoteAnswer) {
+        let Some(place) = place(request.api, &request.path) else { return };
+        if !request.is_write() {
+            return;
+        }
+        let flight = self.flights.remove(&request.number);
+        let now = world.now();
+        if !answer.is_success() {
+            self.refusals.insert((place.path.clone(), answer.status), now);
+            if let Some(portal) = &place.portal {
+                // What a refusal speaks of may stand one level higher.
+                self.refusals.insert((format!("/v2/portals/{portal}"), answer.status), now);
+            }
+            return;
+        }
+        if let Some(flight) = flight {
+            self.create_is_done(world, &place, flight.uids, answer);
+        } else if request.method == Method::DELETE && place.rest.is_empty() {
+            self.test("law 6");
+            if let Some(kind) = self.protected.get(&place.path)
+                && !is_served(world, kind)
+            {
+                let what = format!("{request} is carried out after the CRD of {kind} was deleted");
+                world.violate("law 6: uninstalling wipes", what);
+            }
+            self.deleted.insert(place.path.clone(), now);
+            self.refresh(world);
+        } else if request.method == Method::POST && place.rest.len() == 1 {
+            // Of a member the request says the id, of a role the answer.
+            let id = if answer.body["id"].is_string() { &answer.body["id"] } else { &request.body["id"] };
+            self.entries.insert(format!("{}/{}/{}", place.path, place.rest[0], text(id)));
+        }
+        if ["createClient", "updateClient"].contains(&request.operation) {
+            self.check_output(world, &answer.body);
+        }
+    }
+
+    fn create_is_done(&mut self, world: &World, place: &Place, uids: Vec<String>, answer: &RemoteAnswer) {
+        let sort = place.sort;
+        if sort.shape == Shape::Action {
+            return;
+        }
+        let path = match &place.id {
+            Some(_) => place.path.clone(),
+            None => format!("{}/{}", place.path, text(&answer.body[sort.id])),
+        };
+        if sort.shape == Shape::Upsert && self.alive.contains(&path) {
+            // It changed what was there.
+            return;
+        }
+        let twin = self.made.iter().find(|(other, made)| {
+            sort.shape == Shape::Collection
+                && **other != path
+                && self.alive.contains(*other)
+                && made.kind == sort.kind
+                && made.uids.len() == 1
+                && made.uids == uids
+                && !self.resources.get(&uids[0]).is_some_and(|seen| seen.left)
+        });
+        if let Some((twin, made)) = twin {
+            let what =
+                format!("{path} is made for the same resource as {twin}, made at {} ms, which is there", made.at);
+            world.violate("law 1: two objects", what);
+        }
+        self.deleted.remove(&path);
+        self.alive.insert(path.clone());
+        self.made.insert(path, Made { uids, kind: sort.kind, at: world.now() });
+    }
+}

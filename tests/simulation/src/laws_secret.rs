@@ -1,0 +1,151 @@
+//! Law 7, no secret leaks; and of law 9: the credentials of a client are where programs look for them, at every moment.
+use data_encoding::BASE64;
+use serde_json::Value;
+
+use super::{
+    look::{kind, label, namespace, uid},
+    notes::Notes,
+    sorts::{items, text},
+};
+use crate::{plan::Millis, world::World};
+
+/// Shorter secrets are found in everything.
+const TELLING: usize = 8;
+/// Lines of a key in PEM that tell something.
+const TELLING_LINE: usize = 32;
+/// Keys of Secrets whose values are for everybody.
+const PUBLIC: [&str; 7] = ["auth_method", "ca.crt", "client_id", "issuer_url", "tls.crt", "token_url", "version"];
+/// So often new secrets are looked for.
+const LEARN: Millis = 5_000;
+/// On an output Secret: the UID of its resource.
+pub(super) const OWNER_UID: &str = "portico.dev/owner-uid";
+
+impl Notes {
+    /// Takes note of the secrets that there are by now.
+    pub(super) fn learn_secrets(&mut self, world: &World) {
+        let now = world.now();
+        if self.secrets_at.is_some_and(|at| now < at + LEARN) {
+            return;
+        }
+        self.secrets_at = Some(now);
+        let mut known: Vec<String> = world.sandbox.secrets();
+        for secret in world.kubernetes.list("secrets", None) {
+            known
+                .extend(values(&secret).into_iter().filter(|(key, _)| !PUBLIC.contains(&key.as_str())).map(|(_, v)| v));
+        }
+        // A key in PEM is shown in other words where its lines are; a line alone is enough to tell.
+        let lines = |secret: &String| -> Vec<String> {
+            let telling = |line: &&str| line.len() >= TELLING_LINE && !line.starts_with("-----");
+            secret.lines().filter(telling).map(str::to_owned).collect()
+        };
+        let (long, short): (Vec<String>, Vec<String>) = known.into_iter().partition(|secret| secret.contains('\n'));
+        self.secrets = long.iter().flat_map(lines).chain(short).filter(|secret| secret.len() >= TELLING).collect();
+        self.secrets.sort_unstable();
+        self.secrets.dedup();
+    }
+
+    /// Whether a text that others see holds a secret.
+    pub(super) fn look_for_secrets(&mut self, world: &World, shown: &str, place: &str) {
+        self.test("law 7");
+        if let Some(secret) = self.secrets.iter().find(|secret| shown.contains(secret.as_str())) {
+            let what = format!("a secret of {} letters stands in {place}", secret.len());
+            world.violate("law 7: a secret leaks", what);
+        }
+    }
+
+    /// All that people see, at the end.
+    pub(super) fn search_everything(&mut self, world: &World) {
+        self.secrets_at = None;
+        self.learn_secrets(world);
+        for kind in World::kinds() {
+            for object in world.all(kind) {
+                self.look_for_secrets(world, &object.to_string(), &label(&object));
+            }
+        }
+        for event in world.kubernetes.list("events.events.k8s.io", None) {
+            self.look_for_secrets(world, &event.to_string(), "an event");
+        }
+    }
+
+    /// A client was made or changed: its secret stands in its output Secret already.
+    pub(super) fn check_output(&mut self, world: &World, client: &Value) {
+        let (id, secret) = (text(&client["client_id"]), text(&client["client_secret"]));
+        let Some(made) = self.made.get(&format!("/clients/{id}")) else { return };
+        let is_new = made.at == world.now();
+        let owners: Vec<&Value> = made
+            .uids
+            .iter()
+            .filter_map(|uid| self.resources.get(uid))
+            .filter(|seen| seen.live)
+            .map(|seen| &seen.object)
+            .filter(|object| object["spec"]["credentialsSecret"].is_object())
+            .collect();
+        let [owner] = owners.as_slice() else { return };
+        let name = text(&owner["spec"]["credentialsSecret"]["name"]);
+        let stored = world.kubernetes.get("secrets", namespace(owner), name);
+        let is_written = |stored: &Value| stored["metadata"]["annotations"][OWNER_UID] == uid(owner);
+        let held = match stored.as_ref().filter(|stored| is_written(stored)) {
+            Some(stored) => values(stored).iter().any(|(_, value)| value == secret),
+            // Somebody may have taken it away, but nobody before there is a client.
+            None => !is_new || world.plan.steps.iter().any(|step| takes_secrets(&step.action)),
+        };
+        if !held && !secret.is_empty() {
+            let what = format!("{} has a secret at the API that does not stand in {name}", label(owner));
+            world.violate("law 9: credentials nowhere", what);
+        }
+        self.test("law 9");
+    }
+
+    /// An output Secret has what the API has, and nothing is half done.
+    pub(super) fn check_credentials(&mut self, world: &World, resource: &Value, client: &Value) {
+        self.test("law 9");
+        debug_assert_eq!(kind(resource), "OAuthClient");
+        let name = text(&resource["spec"]["credentialsSecret"]["name"]);
+        if name.is_empty() {
+            return;
+        }
+        let stored = world.kubernetes.get("secrets", namespace(resource), name).unwrap_or_default();
+        let values = values(&stored);
+        for member in ["client_id", "client_secret"] {
+            let at_the_api = text(&client[member]);
+            if !values.iter().any(|(_, value)| value == at_the_api) {
+                let what = format!("{} is Ready, and {name} does not hold the {member} of the API", label(resource));
+                world.violate("law 9: wrong credentials", what);
+            }
+        }
+        if values.iter().any(|(key, _)| key.starts_with("pending_")) {
+            let what = format!("{} is Ready, and {name} still has a pending secret", label(resource));
+            world.violate("law 9: wrong credentials", what);
+        }
+    }
+}
+
+fn takes_secrets(action: &crate::plan::Action) -> bool {
+    use crate::plan::Action::{DeleteNamespace, DeleteSecret, Secret};
+    matches!(action, DeleteNamespace { .. } | DeleteSecret { .. } | Secret { .. })
+}
+
+/// What stands in a Secret, as text.
+pub(super) fn values(secret: &Value) -> Vec<(String, String)> {
+    let data = secret["data"].as_object().into_iter().flatten();
+    let decoded = data.filter_map(|(key, value)| {
+        let bytes = BASE64.decode(text(value).as_bytes()).ok()?;
+        Some((key.clone(), String::from_utf8(bytes).ok()?))
+    });
+    decoded.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// Whether a Secret has a value under a key.
+pub(super) fn has_value(secret: &Value, key: &str) -> bool {
+    values(secret).iter().any(|(known, value)| known == key && !value.trim_end().is_empty())
+}
+
+/// Whether an object of the API server has an annotation of ours.
+pub(super) fn is_output(secret: &Value) -> bool {
+    secret["metadata"]["annotations"][OWNER_UID].is_string()
+}
+
+/// The finalizers of an object.
+pub(super) fn finalizers(object: &Value) -> Vec<&str> {
+    items(&object["metadata"]["finalizers"]).filter_map(Value::as_str).collect()
+}
