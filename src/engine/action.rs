@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    context::Secrets,
     create::fresh_body,
     diff::diff,
     done::Done,
@@ -114,12 +113,12 @@ impl Pass<'_> {
             let status = other.status();
             let ended = self.ops.milestone_conditions().iter().any(|condition| status.is_true(condition));
             let open = status.started.is_some() || status.intent(&self.engine.owner, other.uid()).is_some();
-            let there = || self.engine.compute(self.ops, &key, &other, &Secrets::new()).0;
+            let there = || self.engine.locate(self.ops, &key, &other);
             other.uid() != self.object.uid()
                 && open
                 && !ended
                 && !other.is_deleting()
-                && there().is_ok_and(|there| {
+                && there().is_some_and(|there| {
                     there.collection == resolved.collection && there.link().account() == resolved.link().account()
                 })
         })

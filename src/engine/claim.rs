@@ -5,11 +5,9 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    context::Secrets,
     core::Engine,
     desired::Shape,
     key::Key,
-    kind::Ops,
     pass::Pass,
     raw::Raw,
     reason::Reason,
@@ -62,7 +60,7 @@ impl Pass<'_> {
         if rival.is_deleting() && recorded.is_none() {
             return false;
         }
-        let theirs = compute(self.engine, self.ops, key, rival);
+        let theirs = self.engine.locate(self.ops, key, rival);
         let same_collection = match (&theirs, recorded) {
             (Some(theirs), _) => {
                 theirs.writes
@@ -102,10 +100,6 @@ impl Pass<'_> {
             })
             .map(|(key, _)| key)
     }
-}
-
-fn compute(engine: &Engine, ops: &'static dyn Ops, key: &Key, rival: &Raw) -> Option<Resolved> {
-    engine.compute(ops, key, rival, &Secrets::new()).0.ok()
 }
 
 fn rank(engine: &Engine, object: &Raw) -> Rank {

@@ -191,6 +191,12 @@ impl Engine {
         }
     }
 
+    /// Where a resource's object is or will be, whatever the rest of its spec waits for: nothing is desired there.
+    #[must_use]
+    pub fn locate(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Option<Resolved> {
+        self.compute_as(ops, key, object, &Secrets::new(), true).0.ok()
+    }
+
     /// Resolves without I/O: with the Secrets given.
     pub fn compute(
         &self,
@@ -198,6 +204,18 @@ impl Engine {
         key: &Key,
         object: &Raw,
         secrets: &Secrets,
+    ) -> (Result<Resolved, Wait>, Found) {
+        // What is being deleted needs nothing but its place.
+        self.compute_as(ops, key, object, secrets, object.is_deleting())
+    }
+
+    fn compute_as(
+        &self,
+        ops: &'static dyn Ops,
+        key: &Key,
+        object: &Raw,
+        secrets: &Secrets,
+        place_alone: bool,
     ) -> (Result<Resolved, Wait>, Found) {
         let common = object.spec::<Common>().unwrap_or_default();
         let mut cx = Cx::new(&key.namespace, &self.owner, &self.cache, secrets).ending(object.is_deleting());
@@ -210,15 +228,13 @@ impl Engine {
                 (Endpoint::Upsert { .. }, chosen) => chosen,
                 _ => endpoint.parent().and_then(Path::last),
             };
-            // What is being deleted needs nothing but its place.
-            let ending = object.is_deleting();
             let desired = match ops.desired(object, &cx) {
-                Err(_) if ending => Desired::new(),
+                Err(_) if place_alone => Desired::new(),
                 desired => desired?,
             };
             let status = object.status();
             let known = status.known(&self.owner, object.uid()).and(status.id.as_deref());
-            let handout = match ops.output_secret(object).filter(|_| !ending) {
+            let handout = match ops.output_secret(object).filter(|_| !place_alone) {
                 Some(secret) => {
                     let output = ops.output(object, known.or(id.as_deref()).unwrap_or_default(), &cx)?;
                     Some(Handout::new(secret, output))
