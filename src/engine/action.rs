@@ -13,6 +13,7 @@ use super::{
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
+    status::conditions,
     stop::{Again, Halt, Judgement, Stop},
 };
 use crate::remote::{ApiError, Call, Place};
@@ -112,6 +113,8 @@ impl Pass<'_> {
         others.into_iter().any(|(key, other)| {
             let status = other.status();
             let ended = self.ops.milestone_conditions().iter().any(|condition| status.is_true(condition));
+            // One of which nobody can tell whether it has ended is waited for by nobody.
+            let ended = ended || status.is_true(conditions::STALLED);
             let open = status.started.is_some() || status.intent(&self.engine.owner, other.uid()).is_some();
             let there = || self.engine.locate(self.ops, &key, &other);
             other.uid() != self.object.uid()

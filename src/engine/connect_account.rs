@@ -20,13 +20,11 @@ impl ConnectionPass<'_> {
             // The same Secret as when it was last seen to be right, by this process or one before.
             return Ok(());
         }
-        let recorded: Vec<Path> = self
-            .engine
-            .recorded(self.key)
-            .into_iter()
-            .filter(|(_, p)| p.parent.is_none())
-            .map(|(_, p)| p.path)
-            .collect();
+        let all: Vec<Place> = self.engine.recorded(self.key).into_iter().map(|(_, place)| place).collect();
+        // What lies below another object goes with it, and says less; but it may be all that there is.
+        let at_the_top = all.iter().any(|place| place.parent.is_none());
+        let telling = all.into_iter().filter(|place| place.parent.is_none() || !at_the_top);
+        let recorded: Vec<Path> = telling.map(|place| place.path).collect();
         for path in &recorded {
             self.requests += 1;
             match known.link.send(Call::new(Method::GET, path)).await {

@@ -1,7 +1,7 @@
 //! What a kind may ask for while it computes where its object lives and what should be there. Asking records an edge.
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use secrecy::SecretString;
@@ -21,6 +21,16 @@ pub type SecretKey = (String, String, String);
 
 /// The values of Secrets that a pass has fetched, each with the version of its Secret; none for what was looked for and is not there.
 pub type Secrets = HashMap<SecretKey, Option<(SecretString, String)>>;
+
+/// Whether two keys of one Secret were read from two versions of it.
+#[must_use]
+pub fn is_torn(secrets: &Secrets) -> bool {
+    let mut versions = BTreeMap::new();
+    secrets.iter().any(|((namespace, name, _), value)| {
+        let Some((_, version)) = value else { return false };
+        versions.insert((namespace, name), version).is_some_and(|other| other != version)
+    })
+}
 
 /// The context of one computation.
 pub struct Cx<'a> {

@@ -62,6 +62,8 @@ pub struct Memory {
     pub held: bool,
     /// Until when a create of this process without an answer may still take effect unseen.
     pub unsettled: Option<Instant>,
+    /// When this process made the object: for a while reads may not show it.
+    pub made: Option<Instant>,
     /// A look that the API could not answer is still owed.
     pub look: bool,
     /// When to ask next for something that takes its time.

@@ -112,6 +112,7 @@ impl Pass<'_> {
         })?;
         let path = place.path;
         self.made = true;
+        self.engine.remember(self.object.uid(), |memory| memory.made = Some(Instant::now()));
         self.status.parts.clear();
         self.record(resolved, &id, &path, false);
         self.status.label_keys.clone_from(&resolved.label_keys);

@@ -113,16 +113,33 @@ impl Pass<'_> {
                     }
                 }
                 Read::ParentAbsent(_) => return Ok(Ended::Deleted),
-                Read::Absent => {
-                    // It may just have been made again, under another id.
-                    let open = self.engine.remember(self.object.uid(), |memory| memory.unsettled.is_some());
-                    return if open { self.by_lookup_of_own().await } else { Ok(Ended::Deleted) };
-                }
+                // It may just have been made again, under another id, by a process that ended before it could record that.
+                Read::Absent => return self.by_lookup_of_own().await,
             }
         }
-        match &recipe.reset {
-            None => self.remove(&known, &place).await,
-            Some(reset) => self.put_back(&known, &place, reset).await,
+        if let Some(reset) = &recipe.reset {
+            return self.put_back(&known, &place, reset).await;
+        }
+        let was_there = self.delete_object(&known.link.clone(), &place).await.map_err(hint)?;
+        if was_there || self.ops.identity_of(&self.object) != Identity::Derived {
+            return Ok(Ended::Deleted);
+        }
+        // An earlier process may have sent a create under this id just before it ended.
+        let window = known.link.deadline() + self.engine.settings.consistency;
+        let due = self.engine.remember(self.object.uid(), |memory| {
+            if memory.held {
+                return None;
+            }
+            memory.held = true;
+            memory.unsettled = Some(Instant::now() + window);
+            memory.unsettled
+        });
+        match due {
+            None => Ok(Ended::Deleted),
+            Some(due) => {
+                let message = "an earlier create may still take effect; deleting its result after the wait";
+                Err(Stop::wait_until(Reason::Deleting, message, due))
+            }
         }
     }
 

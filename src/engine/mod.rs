@@ -54,6 +54,7 @@ pub mod progress;
 pub mod queue;
 pub mod raw;
 pub mod reason;
+pub mod recipe;
 #[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
 pub mod reference;
 mod remove;

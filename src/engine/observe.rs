@@ -6,12 +6,12 @@ use tokio::time::Instant;
 use super::{
     core::Engine,
     key::Key,
-    kind::Ops,
+    kind::{Identity, Ops},
     pass::Pass,
     queue::{Cause, Lane},
     reason::Reason,
     resolve::Resolved,
-    stop::Stop,
+    stop::{Again, Halt, Judgement, Stop},
 };
 use crate::remote::{ApiError, Call, Link, Path, Place, Segment};
 
@@ -54,6 +54,19 @@ impl Pass<'_> {
     pub async fn check_absence(&mut self, resolved: &Resolved, place: &Place) -> Result<Vec<Value>, Stop> {
         let link = resolved.link().clone();
         let path = &place.path;
+        // Where no mark and no id tells that two objects are one resource's, a read that lags behind our own create is not believed.
+        let made = self.engine.remember(self.object.uid(), |memory| memory.made);
+        let shown_by = made.filter(|_| resolved.identity == Identity::Intent);
+        if let Some(by) = shown_by.map(|made| made + self.engine.settings.consistency).filter(|by| *by > Instant::now())
+        {
+            let message = format!("{path} was made just now, and the API does not show it yet");
+            return Err(Stop::Halt(Halt {
+                reason: Reason::RemoteUnavailable,
+                message,
+                judgement: Judgement::OutOfTouch,
+                again: Again::At(by),
+            }));
+        }
         let items = if place.is_alone() {
             // No list shows it; that it is not there was read just now.
             Vec::new()

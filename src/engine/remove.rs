@@ -6,16 +6,16 @@ use super::{observe::Read, pass::Pass, stop::Stop};
 use crate::remote::{ApiError, Call, Link, Place};
 
 impl Pass<'_> {
-    /// Deletes an object; when this returns it is certainly not there.
+    /// Deletes an object; when this returns it is certainly not there. Says whether it was.
     ///
     /// # Errors
     /// [`Stop`] where the API refuses, or shows the object still.
-    pub async fn delete_object(&mut self, link: &Link, place: &Place) -> Result<(), Stop> {
+    pub async fn delete_object(&mut self, link: &Link, place: &Place) -> Result<bool, Stop> {
         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
         match self.send(link, Call::new(Method::DELETE, &place.path).query(query)).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(ApiError::Absent(words)) => match self.read(link, place).await? {
-                Read::Absent | Read::ParentAbsent(_) => Ok(()),
+                Read::Absent | Read::ParentAbsent(_) => Ok(false),
                 Read::Found(_) => {
                     let why = format!(
                         "a DELETE of {} was answered with HTTP 404 ({words}), and the API still shows it",

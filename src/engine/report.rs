@@ -75,7 +75,7 @@ impl Pass<'_> {
         let asked = !done.unasked;
         self.engine.remember(self.object.uid(), |memory| {
             // What was just looked at cannot hide an earlier process' create any more.
-            *memory = Memory { ask: memory.ask, held: memory.held || asked, ..Memory::default() };
+            *memory = Memory { ask: memory.ask, made: memory.made, held: memory.held || asked, ..Memory::default() };
         });
         if done.unasked {
             return ("in order", None);

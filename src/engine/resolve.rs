@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{
-    context::{Cx, Found, Secrets},
+    context::{Cx, Found, Secrets, is_torn},
     core::Engine,
     desired::{Desired, Endpoint, Output, Shape},
     diff::secrets,
@@ -371,15 +371,6 @@ impl Engine {
         known.usable(&label, for_deletion)?;
         Ok(known)
     }
-}
-
-/// Whether two keys of one Secret were read from two versions of it.
-fn is_torn(secrets: &Secrets) -> bool {
-    let mut versions = BTreeMap::new();
-    secrets.iter().any(|((namespace, name, _), value)| {
-        let Some((_, version)) = value else { return false };
-        versions.insert((namespace, name), version).is_some_and(|other| other != version)
-    })
 }
 
 /// The connection that a resource names, or that its parent brings.
