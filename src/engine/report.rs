@@ -223,8 +223,11 @@ impl Pass<'_> {
     }
 
     async fn finish(mut self, before: &Status, word: &'static str, later: Option<(Instant, Lane)>) -> Outcome {
-        let new_id = self.status.id.is_some() && self.status.id != self.object.status().id;
-        let written = match (new_id, self.connection(), self.recorded_path()) {
+        let stored = self.object.status();
+        // A restored backup has the id, and the recipe of another UID.
+        let new_record =
+            self.status.id.is_some() && (self.status.id != stored.id || self.status.remote != stored.remote);
+        let written = match (new_record, self.connection(), self.recorded_path()) {
             (true, Some(known), Ok(path)) if self.status.recorded(&self.engine.owner, self.object.uid()).is_some() => {
                 self.persist(&known.link, &path).await
             }
@@ -241,7 +244,9 @@ impl Pass<'_> {
             self.event(warning, reason, &note).await;
         }
         // What was made again may be what others miss, and what a resource shows stands in others' Secrets.
-        let is_news = self.made || before.id != self.status.id || before.extra != self.status.extra;
+        // Whoever waits for an object reads the id together with the recipe.
+        let is_moved = before.id != self.status.id || before.remote != self.status.remote;
+        let is_news = self.made || is_moved || before.extra != self.status.extra;
         if is_news || before.is_true(conditions::READY) != self.status.is_true(conditions::READY) {
             self.engine.wake_dependents(&Target::Resource(self.key.clone()));
         }

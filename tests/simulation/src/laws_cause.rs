@@ -87,21 +87,23 @@ impl End<'_> {
     }
 
     /// A refusal that the status quotes is one that the API gave.
-    fn is_refused(&self, sort: &Sort, resource: &Value) -> Result<(), String> {
+    fn is_refused(&self, sort: &'static Sort, resource: &Value) -> Result<(), String> {
         let Some(rest) = message(resource).strip_prefix(REFUSES) else { return Ok(()) };
         let status = rest.split(')').next().and_then(|status| status.parse().ok()).unwrap_or_default();
         held(self.was_refused(sort, resource, status), "the API never refused that")
     }
 
     /// Whether the API refused a write for this resource with a status.
-    fn was_refused(&self, sort: &Sort, resource: &Value, status: u16) -> bool {
+    fn was_refused(&self, sort: &'static Sort, resource: &Value, status: u16) -> bool {
         let parent = self.notes.parent_id(resource).unwrap_or_default();
         let collection = sort.collection(&parent);
         let chosen = chosen_id(resource, &self.notes.owner).map(|id| format!("{collection}/{id}"));
         let portal = format!("/v2/portals/{parent}");
-        let known = known_path(resource).map(str::to_owned);
-        let mut places = [Some(collection), chosen, known, Some(portal)].into_iter().flatten();
-        places.any(|place| self.notes.refused(&place, status).is_some())
+        // One that was restored has what another UID recorded, and one that was made anew finds what carries its mark.
+        let recorded = resource["status"]["remote"]["path"].as_str().map(str::to_owned);
+        let places = [Some(collection), chosen, recorded, Some(portal)].into_iter().flatten();
+        let alike = self.named_alike(sort, resource).map(|(path, _)| path.to_owned());
+        places.chain(alike).any(|place| self.notes.refused(&place, status).is_some())
     }
 
     fn is_missing(&self, reference: &Reference) -> bool {
@@ -158,18 +160,27 @@ impl End<'_> {
         })
     }
 
+    /// Where the objects are that a resource claims by their ids: chosen, bound or recorded.
+    fn claims(&self, sort: &Sort, resource: &Value) -> Vec<String> {
+        let collection = sort.collection(&self.notes.parent_id(resource).unwrap_or_default());
+        let chosen = chosen_id(resource, &self.notes.owner).map(|id| format!("{collection}/{id}"));
+        let known = known_path(resource).map(str::to_owned);
+        [chosen, self.bound(sort, resource), known].into_iter().flatten().collect()
+    }
+
     /// Whether another resource claims the object, or somebody else the Secret.
     fn has_rival(&self, sort: &'static Sort, resource: &Value) -> bool {
         let parent = self.notes.parent_id(resource);
         let (key, id) = (natural_key(resource), chosen_id(resource, &self.notes.owner));
         let taken: Vec<&str> = self.named_alike(sort, resource).map(|(path, _)| path).collect();
-        let bound = self.bound(sort, resource);
+        let claims = self.claims(sort, resource);
         let is_rival = |other: &Value| {
             let is_other = kind(other) == sort.kind && uid(other) != uid(resource);
             let is_beside = self.notes.parent_id(other) == parent;
             let same_key = is_beside && key.is_some() && natural_key(other) == key;
             let same_id = id.is_some() && chosen_id(other, &self.notes.owner) == id;
-            let has_it = known_path(other).is_some_and(|path| taken.contains(&path) || bound.as_deref() == Some(path));
+            let has_it = known_path(other).is_some_and(|path| taken.contains(&path))
+                || self.claims(sort, other).iter().any(|path| claims.contains(path));
             is_other && (same_key || same_id || has_it || (sort.is_single() && is_beside))
         };
         let name = text(&resource["spec"]["credentialsSecret"]["name"]);

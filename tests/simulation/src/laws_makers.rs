@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    look::uid,
-    notes::{Notes, Seen},
-    sorts::{Place, Shape, text},
+    look::{label, own_connection, recorded_path, uid},
+    notes::{FOREIGN, Notes, Seen},
+    sorts::{Place, Shape, items, text},
 };
 use crate::{
     plan::{Effect, Millis, Side},
@@ -52,6 +52,27 @@ impl Notes {
     fn uids(&self, kind: &str, chosen: impl Fn(&Seen) -> bool) -> Vec<String> {
         let found = self.resources.iter().filter(|(_, seen)| seen.live && seen.object["kind"] == kind && chosen(seen));
         found.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// Law 13: while the objects that are recorded through a connection are in one account, no portal is made through it in another. A
+    /// connection with nothing recorded, or whose objects are said to be meant to go, is pinned to none.
+    pub(super) fn check_account(&self, world: &World, uids: &[String], path: &str) {
+        let Some(maker) = uids.first().and_then(|uid| self.resources.get(uid)).filter(|_| !self.confirmed) else {
+            return;
+        };
+        let Some(used) = own_connection(&maker.object) else { return };
+        let Some(pinned) = self.pinned.get(&format!("{}/{}", used.namespace, used.name)) else { return };
+        let state = world.sandbox.state();
+        let is_strange = |path: &str| {
+            let id = path.split('/').nth(3).unwrap_or_default();
+            items(&state["organizations"][FOREIGN]["portals"]).any(|portal| portal["id"] == id)
+        };
+        let mut still = self.lives().filter_map(recorded_path).filter(|path| pinned.contains(*path)).peekable();
+        if is_strange(path) && still.peek().is_some() && !still.any(is_strange) {
+            let what =
+                format!("{path} is made for {} in another organization than what is recorded", label(&maker.object));
+            world.violate("law 13: another account", what);
+        }
     }
 
     /// Whether a plan's faults may have answered a request with a refusal of their own: that is definite, and nobody told us of it.

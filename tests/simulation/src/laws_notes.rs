@@ -60,8 +60,8 @@ pub(super) struct Notes {
     pub(super) revoked: BTreeSet<String>,
     /// Somebody said that what vanished may be made again.
     pub(super) confirmed: bool,
-    /// A connection with records had a token of another organization.
-    pub(super) swapped: bool,
+    /// What was recorded through each connection when somebody last wrote a token of another organization.
+    pub(super) pinned: BTreeMap<String, BTreeSet<String>>,
     /// Secrets that nobody may see, as far as they were known lately.
     pub(super) secrets: Vec<String>,
     /// When they were last looked for.
@@ -278,14 +278,21 @@ impl Notes {
             }
             Action::Annotate { key, value: Some(_), .. } if key == CONFIRM_ABSENCE => self.confirmed = true,
             Action::Secret { data, .. } if data.iter().any(|(_, value)| value.starts_with(FOREIGN_TOKEN)) => {
-                self.swapped |= self.has_recorded_portals();
+                self.pinned = self.recorded_portals();
             }
             _ => {}
         }
     }
 
-    fn has_recorded_portals(&self) -> bool {
-        self.lives().any(|object| recorded_path(object).is_some_and(|path| path.starts_with("/v2/portals/")))
+    /// The recorded paths of portals and of what is below them, by connection.
+    fn recorded_portals(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for object in self.lives() {
+            let Some(path) = recorded_path(object).filter(|path| path.starts_with("/v2/portals/")) else { continue };
+            let connection = text(&object["status"]["remote"]["connection"]).to_owned();
+            found.entry(connection).or_default().insert(path.to_owned());
+        }
+        found
     }
 
     /// When an API last refused a write to this path, or into this collection, with this status.

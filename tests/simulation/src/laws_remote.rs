@@ -282,6 +282,9 @@ impl Notes {
             Some(_) => place.path.clone(),
             None => format!("{}/{}", place.path, text(&answer.body[sort.id])),
         };
+        if sort.kind == "Portal" {
+            self.check_account(world, &uids, &path);
+        }
         if sort.shape == Shape::Upsert && self.alive.contains(&path) {
             // It changed what was there.
             return;
