@@ -270,6 +270,9 @@ fn whole_url(scheme: &str, uri: &Uri, headers: &HeaderMap) -> String {
 }
 
 fn record(sandbox: &Sandbox, asked: &Asked, operation: Option<(&'static str, String)>, answer: Option<&Answer>) {
+    if sandbox.is_unrecorded() {
+        return;
+    }
     let (api, operation) = match operation {
         Some((api, id)) => (api, Some(id)),
         None => (asked.dialect().api(), None),

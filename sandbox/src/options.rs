@@ -11,6 +11,8 @@ use crate::seam::Clock;
 pub struct Options {
     /// A file that every exchange is appended to, one JSON object a line.
     pub exchanges: Option<PathBuf>,
+    /// Whether nothing is written down of what is asked and answered, neither in memory nor in a file: that takes its time.
+    pub unrecorded: bool,
     /// What the contract leaves open.
     pub switches: Switches,
     /// Where ids, secrets, tokens and trace ids come from: with the same seed and clock, and the same calls in the same

@@ -28,6 +28,7 @@ pub struct Sandbox {
 
 struct Shared {
     switches: Switches,
+    unrecorded: bool,
     seam: Seam,
     state: Mutex<State>,
 }
@@ -71,7 +72,8 @@ impl Sandbox {
             state.record.append_to(path);
         }
         let seam = Seam::new(options.clock, options.seed);
-        Self { shared: Arc::new(Shared { switches: options.switches, seam, state: Mutex::new(state) }) }
+        let Options { switches, unrecorded, .. } = options;
+        Self { shared: Arc::new(Shared { switches, unrecorded, seam, state: Mutex::new(state) }) }
     }
 
     /// The API and `/_sandbox/`, for calls without a network. Where no answer would be made, the response carries
@@ -161,6 +163,18 @@ impl Sandbox {
     #[must_use]
     pub fn state(&self) -> Value {
         self.lock().world.show()
+    }
+
+    /// What exists at Konnect, as [`Sandbox::state`] shows it. To show the tenants, too, takes far longer.
+    #[must_use]
+    pub fn organizations(&self) -> Value {
+        json!({"organizations": self.lock().world.show_organizations()})
+    }
+
+    /// What exists at ACP, as [`Sandbox::state`] shows it.
+    #[must_use]
+    pub fn tenants(&self) -> Value {
+        json!({"tenants": self.lock().world.show_tenants()})
     }
 
     /// What exists at the APIs now, to be put back later.
@@ -255,6 +269,10 @@ impl Sandbox {
 
     pub(crate) fn switches(&self) -> &Switches {
         &self.shared.switches
+    }
+
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        self.shared.unrecorded
     }
 
     pub(crate) fn seam(&self) -> &Seam {

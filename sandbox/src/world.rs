@@ -101,12 +101,16 @@ impl World {
 
     /// All of it as `GET /_sandbox/state` shows it.
     pub(crate) fn show(&self) -> Value {
+        json!({"organizations": self.show_organizations(), "tenants": self.show_tenants()})
+    }
+
+    pub(crate) fn show_organizations(&self) -> Map<String, Value> {
         let organizations = self.organizations.iter();
-        let organizations: Map<String, Value> =
-            organizations.map(|(name, organization)| (name.clone(), self.show_one(name, organization))).collect();
-        let tenants: Map<String, Value> =
-            self.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.show_whole())).collect();
-        json!({"organizations": organizations, "tenants": tenants})
+        organizations.map(|(name, organization)| (name.clone(), self.show_one(name, organization))).collect()
+    }
+
+    pub(crate) fn show_tenants(&self) -> Map<String, Value> {
+        self.tenants.iter().map(|(name, tenant)| (name.clone(), tenant.show_whole())).collect()
     }
 
     fn show_one(&self, name: &str, organization: &Organization) -> Value {

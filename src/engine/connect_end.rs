@@ -29,10 +29,14 @@ impl ConnectionPass<'_> {
         }
         // After a restart, and where the Secret changed: the credential is needed for the deletions that this one waits for. Where it
         // cannot be read, the last one serves: the one in memory, else the one in escrow.
+        let mut without_secret = None;
         if let Ok(common) = self.object.spec::<ConnectionCommon>() {
             let built = self.build(&common).await;
             if matches!(&built, Err(Stop::Halt(halt)) if halt.reason == Reason::SecretNotFound) {
-                self.build_from_escrow(&common).await;
+                if !self.has_link() {
+                    self.build_from_escrow(&common).await;
+                }
+                without_secret = Some(common);
             }
         }
         self.engine.links.change(self.key, |known| known.deleting = true);
@@ -51,7 +55,7 @@ impl ConnectionPass<'_> {
                 },
             };
         }
-        self.try_for_deletions().await;
+        self.try_for_deletions(without_secret.as_ref()).await;
         self.keep_escrow().await;
         let shown = users.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let message = format!(
@@ -90,27 +94,50 @@ impl ConnectionPass<'_> {
     /// kept for deletions serves them.
     pub(super) async fn end_with_the_namespace(&mut self, common: &ConnectionCommon) {
         if let Ok(Some((_, true))) = self.engine.kube.namespace(&self.key.namespace).await {
-            self.build_from_escrow(common).await;
+            if !self.has_link() {
+                self.build_from_escrow(common).await;
+            }
             self.engine.links.change(self.key, |known| known.deleting = true);
-            self.try_for_deletions().await;
+            self.try_for_deletions(Some(common)).await;
+        }
+    }
+
+    /// Tries what deletions need. Where the Secret is gone, with what the spec said, nobody can put a better one there: in place of one
+    /// that never worked, because the API refuses it or it is of another account, the last one that did work serves.
+    async fn try_for_deletions(&mut self, without_secret: Option<&ConnectionCommon>) {
+        let Err(Stop::Halt(halt)) = self.try_credential().await else { return };
+        let is_wrong = matches!(
+            halt.reason,
+            Reason::CredentialRejected | Reason::ConnectionNotReady | Reason::PermissionDenied | Reason::AccountChanged
+        );
+        let Some(common) = without_secret.filter(|_| is_wrong) else { return };
+        if self.build_from_escrow(common).await && self.try_credential().await.is_ok() {
+            self.status.extra.remove("absence");
         }
     }
 
     /// Tries a credential that has not been tried yet, and a gate that is shut, so that deletions go on.
-    async fn try_for_deletions(&mut self) {
-        if let Some(known) = self.engine.links.get(self.key)
-            && (!known.verified || known.link.gate().is_shut().is_some())
-            && self.probe(&known).await.is_ok()
-        {
-            known.link.gate().open();
-            if known.verified || self.check_account(&known).await.is_ok() {
-                self.engine.links.change(self.key, |known| {
-                    known.verified = true;
-                    known.trouble = None;
-                });
-                self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
-            }
+    async fn try_credential(&mut self) -> Result<(), Stop> {
+        let Some(known) = self.engine.links.get(self.key) else { return Ok(()) };
+        if known.verified && known.link.gate().is_shut().is_none() {
+            return Ok(());
         }
+        self.probe(&known).await?;
+        known.link.gate().open();
+        if !known.verified {
+            self.check_account(&known).await?;
+        }
+        self.engine.links.change(self.key, |known| {
+            known.verified = true;
+            known.trouble = None;
+        });
+        self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
+        Ok(())
+    }
+
+    /// Whether this process has a credential of this very connection, tried or not.
+    fn has_link(&self) -> bool {
+        self.engine.links.get(self.key).is_some_and(|known| known.uid == self.object.uid())
     }
 
     /// Who has an object, or an open create, through this connection.

@@ -163,25 +163,31 @@ impl ConnectionPass<'_> {
         Ok(())
     }
 
-    /// Builds the link from what is kept, where this process knows no better one. From then on only deletions go through it.
-    pub(super) async fn build_from_escrow(&self, common: &ConnectionCommon) {
+    /// Builds the link from what is kept, where this process knows none that was seen to work. From then on only deletions go through it.
+    /// Says whether there is another link now.
+    pub(super) async fn build_from_escrow(&self, common: &ConnectionCommon) -> bool {
         let known = self.engine.links.get(self.key).filter(|known| known.uid == self.object.uid());
-        if !self.engine.settings.escrow || known.is_some() {
-            return;
+        if !self.engine.settings.escrow || known.as_ref().is_some_and(|known| known.verified) {
+            return false;
         }
         let stored = match self.read_escrow().await {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::warn!(connection = %self.key, %error, "what is kept for deletions cannot be read");
-                return;
+                return false;
             }
         };
-        let Some(material) = stored.and_then(|stored| Material::from_data(&stored.data)) else { return };
-        let built = self.base().and_then(|base| self.install(common, base, material));
-        if built.is_ok() {
-            self.engine.links.change(self.key, |known| known.deleting = true);
+        let Some(material) = stored.and_then(|stored| Material::from_data(&stored.data)) else { return false };
+        if self.base().and_then(|base| self.install(common, base, material)).is_err() {
+            return false;
+        }
+        self.engine.links.change(self.key, |known| known.deleting = true);
+        let before = known.map(|known| known.fingerprint);
+        let is_another = self.engine.links.get(self.key).map(|known| known.fingerprint) != before;
+        if is_another {
             tracing::info!(connection = %self.key, "its credential is gone; deletions go on with the last one that worked");
         }
+        is_another
     }
 
     async fn write_escrow(&self) -> Result<(), KubeError> {

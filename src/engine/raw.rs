@@ -36,9 +36,20 @@ impl Raw {
     /// # Errors
     /// The field that does not fit.
     pub fn typed<K: DeserializeOwned>(&self) -> Result<K, String> {
+        if let Some(typed) = self.whole().and_then(|whole| serde_json::from_str(&whole).ok()) {
+            return Ok(typed);
+        }
+        // The long way knows the field that does not fit.
         let mut whole = self.body();
         whole["metadata"] = serde_json::to_value(&self.metadata).map_err(|e| e.to_string())?;
         decode(whole)
+    }
+
+    /// The whole object as text; none for one that has nothing but metadata.
+    fn whole(&self) -> Option<String> {
+        let metadata = serde_json::to_string(&self.metadata).ok()?;
+        let rest = self.body.strip_prefix('{').filter(|rest| *rest != "}")?;
+        Some(format!(r#"{{"metadata":{metadata},{rest}"#))
     }
 
     /// A part of the spec that does not depend on the kind.
@@ -46,13 +57,17 @@ impl Raw {
     /// # Errors
     /// The field that does not fit.
     pub fn spec<T: DeserializeOwned>(&self) -> Result<T, String> {
-        decode(self.body()["spec"].take())
+        match serde_json::from_str(&self.body) {
+            Ok(Spec { spec }) => Ok(spec),
+            // The long way knows the field that does not fit.
+            Err(_) => decode(self.body()["spec"].take()),
+        }
     }
 
     /// The status, with what only the kind has as a map. A status that does not fit counts as none.
     #[must_use]
     pub fn status(&self) -> Status {
-        serde_json::from_value(self.body()["status"].take()).unwrap_or_default()
+        serde_json::from_str(&self.body).map(|Stored { status }| status).unwrap_or_default()
     }
 
     /// The status as it is stored.
@@ -133,6 +148,18 @@ impl Raw {
             && self.is_deleting() == other.is_deleting()
             && ours(self) == ours(other)
     }
+}
+
+/// The spec alone: what else there is is skipped, not built.
+#[derive(Deserialize)]
+struct Spec<T> {
+    spec: T,
+}
+
+/// The status alone.
+#[derive(Deserialize)]
+struct Stored {
+    status: Status,
 }
 
 /// Decodes, and names the field where that fails.

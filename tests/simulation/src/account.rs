@@ -21,6 +21,7 @@ const SECRET_LETTERS: usize = 43;
 pub(crate) fn sandbox(plan: &Plan) -> Sandbox {
     let start: DateTime<Utc> = START.parse().expect("it is a time");
     Sandbox::new(Options {
+        unrecorded: true,
         switches: plan.switches.clone(),
         seed: Some(plan.seed),
         clock: Clock::Tokio { start },

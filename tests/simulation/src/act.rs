@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use crate::{
     laws::{
         look::{is_deleting, kind, name, namespace},
-        sorts::{in_order, text},
+        sorts::{in_order, sort, text},
     },
     plan::Action,
+    seen::Api,
     world::World,
 };
 
@@ -139,7 +140,7 @@ fn restore(world: &World, backup: &[Value]) -> Result<(), String> {
 
 /// The id of the object of a kind that has this key at its API.
 fn id_of(world: &World, kind: &str, key: &str) -> Option<String> {
-    let state = world.sandbox.state();
+    let state = world.state_of(sort(kind).map_or(Api::Konnect, |sort| sort.api));
     let found = in_order(&state).into_iter().find(|(sort, _, object)| {
         let members = [sort.key.0, "name", "client_name", sort.id];
         sort.kind == kind && members.iter().any(|member| !member.is_empty() && object[*member] == key)

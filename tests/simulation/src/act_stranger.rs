@@ -56,7 +56,7 @@ fn by_hand(world: &World, api: Api, method: Method, path: &str, body: &Value) ->
 
 /// The object of a kind that a number means, with its API and its path. What belongs to the API itself is nobody's to touch.
 fn chosen(world: &World, kind: &str, which: u64) -> Result<(Api, String, Value), String> {
-    let state = world.sandbox.state();
+    let state = world.state_of(sort(kind).map_or(Api::Konnect, |sort| sort.api));
     let all: Vec<(Api, String, &Value)> = in_order(&state)
         .into_iter()
         .filter(|(sort, _, object)| sort.kind == kind && object["system"] != true)
@@ -163,7 +163,7 @@ fn change(world: &World, kind: &str, which: u64, field: &str, value: &Value) -> 
 fn member(world: &World, which: u64, email: &str, there: bool) -> Result<(), String> {
     let (api, team, _) = chosen(world, "PortalTeam", which)?;
     let (portal, _) = team.split_once("/teams/").ok_or("a team has a portal")?;
-    let state = world.sandbox.state();
+    let state = world.state_of(Api::Konnect);
     let mut people = in_order(&state).into_iter().filter(|(sort, path, _)| {
         sort.kind == "PortalDeveloper" && path.strip_prefix(portal).is_some_and(|rest| rest.starts_with('/'))
     });

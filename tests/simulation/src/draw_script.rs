@@ -154,7 +154,8 @@ impl Draft {
         self.step(then, member.annotate("orphan", Some("true")));
     }
 
-    /// A Secret that specs name, but for those of connections.
+    /// A Secret that specs name, but for those of connections: its namespace, its name, and what is in it.
+    #[allow(clippy::type_complexity, reason = "as the action wants it")]
     fn a_secret(&mut self) -> Option<(String, String, Vec<(String, String)>)> {
         let is_plain = |secret: &&Value| secret["kind"] == "Secret" && !secret["stringData"].to_string().contains("${");
         let all: Vec<Value> = self.before.iter().filter(is_plain).cloned().collect();

@@ -16,7 +16,9 @@
 //!    stale reads); creates of objects that vanished together, a mass of them, without a person's word; the finalizer goes from a resource
 //!    whose objects are to be deleted and are still there.
 //! 4. Silence at rest. The core waits for the rest. *During*: a PUT of a consent, or a mail to developers, that changes nothing. *End*:
-//!    writes to Kubernetes that changed nothing while at rest.
+//!    writes to Kubernetes that changed nothing while at rest. What is not Ready is tried again slowly (law 10), and of kinds with recorded
+//!    intent each try is announced in the status beforehand, and taken back where it is refused (section 3, create, steps 3 and 5): the law
+//!    speaks of where nothing differs, so these two writes do not count.
 //! 5. Deletion ends. *End*: whatever is still being deleted has a blocker from the list in `laws_gone.rs`; namespaces end; output Secrets
 //!    and kept credentials go with what they were for. *During*: a connection is let go of while a resource with a record needs it.
 //! 6. Uninstalling wipes nothing. *During*: a DELETE of an object whose resource was not being deleted when its CRD was.
@@ -123,6 +125,12 @@ impl Laws {
     /// The last look.
     pub fn finish(&self, world: &World) {
         lock(&self.notes).finish(world);
+    }
+
+    /// Whether the write of this version only announced another attempt at what is refused, or took that back.
+    #[must_use]
+    pub fn is_attempt(&self, version: u64) -> bool {
+        lock(&self.notes).attempts.contains(&version)
     }
 
     /// How often each law was put to the test.

@@ -7,14 +7,14 @@ use super::{
         Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, namespace, natural_key,
         observes, parent, reason, recorded_path, references, uid,
     },
-    notes::FOREIGN_TOKEN,
+    notes::{FOREIGN_TOKEN, Notes},
     secret::{OWNER_UID, has_value, values},
     sorts::{Shape, Sort, connection, sort, text},
 };
 use crate::{
     account::{ACP, KONNECT},
     seen::Api,
-    world::{ACP_URL, TENANT},
+    world::{ACP_URL, TENANT, World},
 };
 
 /// How the engine begins to quote a refusal.
@@ -40,7 +40,8 @@ impl End<'_> {
                 held(is_missing || was_refused || connection.is_none(), "everything that it refers to is there")
             }
             "ReferenceNotReady" => {
-                let is_open = references(resource).iter().any(|reference| self.is_open(reference));
+                let is_open = references(resource).iter().any(|reference| self.is_open(reference))
+                    || self.awaits_another(sort, resource);
                 let was_refused = [400, 404, 409, 422].iter().any(|status| self.was_refused(sort, resource, *status));
                 held(is_open || was_refused, "everything that it refers to is Ready")
             }
@@ -123,6 +124,21 @@ impl End<'_> {
             let is_connection = sort(kind(found)).is_none();
             let is_there = is_connection || known_path(found).is_some_and(|path| self.objects.contains_key(path));
             holds(found, "Ready") != "True" || is_deleting(found) || !is_there
+        })
+    }
+
+    /// Whether another resource has begun what can only be done by one at a time, and has not seen its end.
+    fn awaits_another(&self, sort: &Sort, resource: &Value) -> bool {
+        let parent = self.notes.parent_id(resource);
+        self.notes.lives().filter(|other| sort.shape == Shape::Action && kind(other) == sort.kind).any(|other| {
+            let status = &other["status"];
+            let has_begun = status["started"].is_string() || text(&status["creating"]["uid"]) == uid(other);
+            let has_ended = ["Complete", "Failed", "Stalled"].iter().any(|said| holds(other, said) == "True");
+            uid(other) != uid(resource)
+                && has_begun
+                && !has_ended
+                && !is_deleting(other)
+                && self.notes.parent_id(other) == parent
         })
     }
 
@@ -222,16 +238,12 @@ impl End<'_> {
         }
     }
 
-    /// The first secret that a connection names.
+    /// The credential in the Secret of a connection.
     fn token(&self, resource: &Value) -> Option<String> {
-        let mut named = Vec::new();
-        keys(&resource["spec"], &mut named);
-        let (name, key) = named.into_iter().find(|(_, key)| key != "client_id")?;
-        let stored = self.world.kubernetes.get("secrets", namespace(resource), &name)?;
-        values(&stored).into_iter().find(|(known, _)| *known == key).map(|(_, value)| value.trim_end().to_owned())
+        credential(self.world, resource).map(|(_, value)| value)
     }
 
-    /// Whether a connection has the present credential of its account, and that is taken. One whose Secret is gone may have kept it.
+    /// Whether a connection has the present credential of its account, and that is taken. One whose Secret is gone has the last that worked.
     pub(super) fn has_good_credential(&self, resource: &Value) -> bool {
         let (account, present) = if kind(resource) == connection(Api::Konnect) {
             (KONNECT, json!("${konnect.token}"))
@@ -239,8 +251,34 @@ impl End<'_> {
             (ACP, json!("${acp.client_secret}"))
         };
         let is_taken = !self.notes.revoked.contains(account);
-        is_taken && self.token(resource).is_none_or(|token| self.world.filled(&present) == token.as_str())
+        let token = self.token(resource).or_else(|| self.notes.proven.get(uid(resource)).cloned());
+        is_taken && token.is_some_and(|token| self.world.filled(&present) == token.as_str())
     }
+}
+
+impl Notes {
+    /// Takes note of the credential that a connection says it has seen at work, if that is the one in its Secret.
+    pub(super) fn note_credential(&mut self, world: &World, connection: &Value) {
+        let seen = text(&connection["status"]["credential"]);
+        if seen.is_empty() || sort(kind(connection)).is_some() {
+            return;
+        }
+        let Some((version, value)) = credential(world, connection) else { return };
+        if seen.split(',').any(|part| part == version) {
+            self.proven.insert(uid(connection).to_owned(), value);
+        }
+    }
+}
+
+/// The first secret that a connection names: which version of what it stands in, as the connection's status shows it, and its value.
+fn credential(world: &World, connection: &Value) -> Option<(String, String)> {
+    let mut named = Vec::new();
+    keys(&connection["spec"], &mut named);
+    let (name, key) = named.into_iter().find(|(_, key)| key != "client_id")?;
+    let stored = world.kubernetes.get("secrets", namespace(connection), &name)?;
+    let (_, value) = values(&stored).into_iter().find(|(known, _)| *known == key)?;
+    let version = format!("{name}/{key}@{}/{}", uid(&stored), text(&stored["metadata"]["resourceVersion"]));
+    Some((version, value.trim_end().to_owned()))
 }
 
 /// Where the object is that a reference names by its id.

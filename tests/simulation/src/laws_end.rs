@@ -358,7 +358,8 @@ impl<'e> End<'e> {
         let noise = ["leases.", "events."];
         let written = history.iter().rev().take_while(|write| write.at > begun).find(|write| {
             let counts = !noise.iter().any(|word| write.resource.starts_with(word));
-            World::is_operator(&write.actor) && counts && write.code < 300
+            let is_attempt = write.version.is_some_and(|version| self.notes.attempts.contains(&version));
+            World::is_operator(&write.actor) && counts && write.code < 300 && !is_attempt
         });
         if let Some(write) = written {
             let what =

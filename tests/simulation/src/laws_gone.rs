@@ -1,7 +1,8 @@
 //! Law 5: what may keep a deletion from ending. Everything else that is still being deleted at the end has hung.
 //!
 //! - The resource is paused.
-//! - Its connection is not there, not Ready, paused, being deleted without a credential, or in Observe.
+//! - Its connection is not there, not Ready, paused, in Observe, or being deleted and the API does not take its credential (law 5: "except
+//!   where the API itself refuses"): the one in its Secret, or, where that is gone, the last one that worked.
 //! - The API refuses: a portal with developers or registrations and without `forceDelete`; a server with clients, a consent that actions
 //!   use, an identity provider that the mapping of groups rests on, where a switch says so; a custom domain where there is no operation.
 //! - Resources live below it, in its own namespace, and nobody deletes them.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{
     look::{
-        FINALIZER, deletes, is_deleting, is_given_up, is_held, kind, label, name, namespace, observes, recorded_path,
-        uid,
+        FINALIZER, deletes, holds, is_deleting, is_given_up, is_held, kind, label, name, namespace, observes,
+        recorded_path, uid,
     },
     notes::{Notes, is_served},
     secret::{finalizers, is_output},
@@ -22,6 +22,13 @@ const ITS_OWN: [&str; 2] = ["events.events.k8s.io", "leases.coordination.k8s.io"
 /// Whether an object has these members and no others.
 fn has_only(value: &Value, members: &[&str]) -> bool {
     value.as_object().is_some_and(|object| object.keys().all(|key| members.contains(&key.as_str())))
+}
+
+/// Whether a write says of a resource that something is about to be sent for it, or that nothing is on its way any more; and nothing else.
+fn is_attempt(call: &Call) -> bool {
+    call.subresource == "status"
+        && has_only(&call.body["status"], &["creating", "updating"])
+        && has_only(&call.body, &["metadata", "status"])
 }
 
 /// Whether a request takes Portico's finalizer away.
@@ -89,6 +96,10 @@ impl Notes {
         }
         // What was written counts from now on, whoever looks next.
         if let Some(object) = world.kubernetes.get(&call.resource, &call.namespace, &call.name) {
+            if is_attempt(call) && holds(&object, "Ready") == "False" {
+                self.attempts.extend(text(&object["metadata"]["resourceVersion"]).parse::<u64>());
+            }
+            self.note_credential(world, &object);
             self.see(object, world.now());
         }
     }
@@ -103,7 +114,8 @@ impl Notes {
         let Some(sort) = sort(of) else { return self.connection_goes(world, &object) };
         self.test("law 3");
         let is_served = is_served(world, of);
-        let stays = is_given_up(&object) || observes(&object) || !deletes(&object) || !is_served;
+        let was_left = self.resources[meant].left;
+        let stays = was_left || is_given_up(&object) || observes(&object) || !deletes(&object) || !is_served;
         if let Some(seen) = self.resources.get_mut(meant) {
             seen.left |= stays;
         }
@@ -120,7 +132,7 @@ impl Notes {
         if stays || !is_made {
             return;
         }
-        let state = world.sandbox.state();
+        let state = world.state_of(sort.api);
         let objects = objects(&state);
         let made = self
             .made

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::{Effect, Millis, Side},
-    seen::RemoteRequest,
+    seen::{Api, RemoteRequest},
     world::World,
 };
 
@@ -62,7 +62,7 @@ impl Notes {
         };
         let Some(used) = own_connection(&maker.object) else { return };
         let Some(pinned) = self.pinned.get(&format!("{}/{}", used.namespace, used.name)) else { return };
-        let state = world.sandbox.state();
+        let state = world.state_of(Api::Konnect);
         let is_strange = |path: &str| {
             let id = path.split('/').nth(3).unwrap_or_default();
             items(&state["organizations"][FOREIGN]["portals"]).any(|portal| portal["id"] == id)

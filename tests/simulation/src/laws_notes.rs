@@ -8,11 +8,12 @@ use super::{
         chosen_id, is_deleting, kind, known_path, label, lifecycle, name, namespace, natural_key, parent,
         recorded_path, secrets, uid,
     },
-    sorts::{objects, text},
+    sorts::{objects, sort, text},
 };
 use crate::{
     crds::kind_of,
-    plan::{Action, Effect, Millis, Plan, Side},
+    plan::{Action, Effect, Millis, Plan, Side, Stranger},
+    seen::Api,
     world::World,
 };
 
@@ -58,10 +59,14 @@ pub(super) struct Notes {
     pub(super) refusals: BTreeMap<(String, u16), Millis>,
     /// The accounts whose present credential is not taken.
     pub(super) revoked: BTreeSet<String>,
+    /// The credential that each connection last said to have seen at work, by UID.
+    pub(super) proven: BTreeMap<String, String>,
     /// Somebody said that what vanished may be made again.
     pub(super) confirmed: bool,
     /// What was recorded through each connection when somebody last wrote a token of another organization.
     pub(super) pinned: BTreeMap<String, BTreeSet<String>>,
+    /// The versions of writes that announce another attempt at what is refused, or take that back.
+    pub(super) attempts: BTreeSet<u64>,
     /// Secrets that nobody may see, as far as they were known lately.
     pub(super) secrets: Vec<String>,
     /// When they were last looked for.
@@ -228,17 +233,27 @@ impl Notes {
         }
     }
 
-    /// Looks what there is at the APIs. Returns what has come and what has gone since the last time.
-    pub(super) fn refresh(&mut self, world: &World) -> (Vec<String>, Vec<String>) {
-        let (state, now) = (world.sandbox.state(), world.now());
+    /// Looks what there is at the APIs.
+    pub(super) fn refresh(&mut self, world: &World) {
+        for api in [Api::Konnect, Api::Acp] {
+            self.refresh_one(world, api);
+        }
+    }
+
+    /// Looks what there is at an API. Returns what has come and what has gone since the last time.
+    pub(super) fn refresh_one(&mut self, world: &World, api: Api) -> (Vec<String>, Vec<String>) {
+        let (state, now) = (world.state_of(api), world.now());
         let objects = objects(&state);
         let foreign = objects.iter().filter(|(_, object)| self.is_foreign(object)).map(|(path, _)| path.clone());
         let since = |path: String| {
             let since = self.foreign.get(&path).copied().unwrap_or(now);
             (path, since)
         };
-        self.foreign = foreign.map(since).collect();
-        let alive: BTreeSet<String> = objects.into_keys().collect();
+        let is_elsewhere = |path: &&String| api_of(path) != api;
+        let others = self.foreign.iter().filter(|(path, _)| is_elsewhere(path));
+        self.foreign = foreign.map(since).chain(others.map(|(path, at)| (path.clone(), *at))).collect();
+        let alive: BTreeSet<String> =
+            objects.into_keys().chain(self.alive.iter().filter(is_elsewhere).cloned()).collect();
         let before = std::mem::replace(&mut self.alive, alive);
         let come = self.alive.difference(&before).cloned().collect();
         let gone = before.difference(&self.alive).cloned().collect();
@@ -249,8 +264,8 @@ impl Notes {
         let now = world.now();
         self.look(world);
         match action {
-            Action::Stranger(_) => {
-                let (come, gone) = self.refresh(world);
+            Action::Stranger(what) => {
+                let (come, gone) = self.refresh_one(world, touched(what));
                 for path in come {
                     self.deleted.remove(&path);
                     self.appeared.insert(path, now);
@@ -268,19 +283,37 @@ impl Notes {
             Action::InstallCrd { kind: of } if is_served(world, of) => {
                 self.protected.retain(|_, kind| kind != of);
             }
+            // Revoked again, it is valid again.
+            Action::Revoke { account } if self.revoked.remove(account) => {}
             Action::Revoke { account } => {
-                if !self.revoked.remove(account) {
-                    self.revoked.insert(account.clone());
-                }
+                self.revoked.insert(account.clone());
             }
             Action::Renew { account } => {
                 self.revoked.remove(account);
             }
-            Action::Annotate { key, value: Some(_), .. } if key == CONFIRM_ABSENCE => self.confirmed = true,
+            Action::Annotate { kind: of, namespace: within, name: called, key, .. } if key == CONFIRM_ABSENCE => {
+                self.absence_is_confirmed(of, within, called);
+            }
             Action::Secret { data, .. } if data.iter().any(|(_, value)| value.starts_with(FOREIGN_TOKEN)) => {
                 self.pinned = self.recorded_portals();
             }
             _ => {}
+        }
+    }
+
+    /// A person says that what a connection does not find was meant to go. What is there after all, for another organization's token, is
+    /// left behind by that.
+    fn absence_is_confirmed(&mut self, of: &str, within: &str, called: &str) {
+        let Some(connection) = self.living(of, within, called) else { return };
+        let said = &connection["metadata"]["annotations"][CONFIRM_ABSENCE];
+        if !said.is_string() || *said != connection["status"]["absence"]["token"] {
+            return;
+        }
+        self.confirmed = true;
+        let used = format!("{within}/{called}");
+        for seen in self.resources.values_mut().filter(|seen| seen.live) {
+            let is_there = recorded_path(&seen.object).is_some_and(|path| self.alive.contains(path));
+            seen.left |= is_there && seen.object["status"]["remote"]["connection"] == used.as_str();
         }
     }
 
@@ -304,6 +337,21 @@ impl Notes {
     pub(super) fn is_foreign(&self, object: &Value) -> bool {
         let owner = text(&object["labels"]["portico-owner"]);
         !owner.is_empty() && owner != self.owner
+    }
+}
+
+/// At which API an object is.
+fn api_of(path: &str) -> Api {
+    if path.starts_with("/v2/") || path.starts_with("/v3/") { Api::Konnect } else { Api::Acp }
+}
+
+/// At which API a stranger does something.
+fn touched(what: &Stranger) -> Api {
+    match what {
+        Stranger::Make { kind, .. } | Stranger::Change { kind, .. } | Stranger::Delete { kind, .. } => {
+            sort(kind).map_or(Api::Konnect, |sort| sort.api)
+        }
+        Stranger::Member { .. } | Stranger::SignUp { .. } => Api::Konnect,
     }
 }
 

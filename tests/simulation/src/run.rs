@@ -209,7 +209,7 @@ async fn rest(world: &World) -> Option<Millis> {
         sleep(Duration::from_secs(1)).await;
         let writes = world.kubernetes.history_since(seen);
         seen += writes.len();
-        if let Some(write) = writes.into_iter().rfind(counts) {
+        if let Some(write) = writes.into_iter().rfind(|write| counts(world, write)) {
             quiet_since = world.now();
             last = Some(write);
         }
@@ -227,10 +227,12 @@ async fn rest(world: &World) -> Option<Millis> {
     }
 }
 
-/// Whether a write says that the world is not at rest yet: the Lease and the events do not count, nor do writes that changed nothing.
-fn counts(write: &Write) -> bool {
+/// Whether a write says that the world is not at rest yet: the Lease and the events do not count, nor do writes that changed nothing, nor
+/// those that announce another attempt at what is refused.
+fn counts(world: &World, write: &Write) -> bool {
     let is_noise = ["leases.", "events."].iter().any(|noise| write.resource.starts_with(noise));
-    World::is_operator(&write.actor) && write.version.is_some() && !is_noise
+    let is_news = write.version.is_some_and(|version| !world.laws.is_attempt(version));
+    World::is_operator(&write.actor) && is_news && !is_noise
 }
 
 fn busy(world: &World, last: Option<&Write>) -> String {

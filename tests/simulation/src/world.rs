@@ -266,6 +266,15 @@ impl World {
         self.accounts.renew(&self.sandbox, account);
     }
 
+    /// What there is at one of the APIs, as the sandbox's state shows it. The other is left out: showing it would take most of the time.
+    #[must_use]
+    pub(crate) fn state_of(&self, api: Api) -> Value {
+        match api {
+            Api::Konnect => self.sandbox.organizations(),
+            Api::Acp => self.sandbox.tenants(),
+        }
+    }
+
     /// A request of a stranger to an API, with a good token of their own, past all faults: status and body of the answer. The path is whole,
     /// as in [`RemoteRequest::path`](crate::seen::RemoteRequest::path), with its query where it has one; a null body is none.
     pub fn by_hand(&self, api: Api, method: Method, path: &str, body: &Value) -> (u16, Value) {
