@@ -163,7 +163,12 @@ impl Pass<'_> {
             fields,
         });
         // What the last try said stands until there is something better to say.
-        let waits = resolved.shape == Shape::Action && self.status.is_waiting(self.generation);
+        // What the API itself said is missing, or is to end first, may still be.
+        let waits = match resolved.shape {
+            Shape::Action => self.status.is_waiting(Reason::ReferenceNotReady, self.generation),
+            Shape::Upsert => self.status.is_waiting(Reason::ReferenceNotFound, self.generation),
+            _ => false,
+        };
         if self.failure().is_none() && !waits {
             let creating = State::new(false, Reason::Creating, "The object is being created.");
             self.status.observed_generation = Some(self.generation);

@@ -14,6 +14,7 @@ use super::{
     done::{Done, Outcome, immutable, leftover},
     key::Key,
     kind::Ops,
+    mark::{self, Mark},
     output::leave_secret,
     overlay::secrets_over,
     plan::Plan,
@@ -155,7 +156,8 @@ impl<'e> Pass<'e> {
             if !(fresh || sends || done.created) {
                 done.corrected = differences;
             }
-            if updated.is_err() && identified.adopted {
+            let is_marked = mark::read(&object, &self.engine.owner, self.key) == Mark::Ours;
+            if updated.is_err() && identified.adopted && !is_marked {
                 // Not taken over yet: the next pass finds it as this one did.
                 (self.status.id, self.status.remote, self.status.creating) = before;
             }

@@ -166,11 +166,9 @@ impl<E> Status<E> {
     }
 
     /// Whether the last try at this generation had to wait for something else.
-    pub fn is_waiting(&self, generation: i64) -> bool {
+    pub fn is_waiting(&self, reason: Reason, generation: i64) -> bool {
         let ready = self.condition(conditions::READY);
-        ready.is_some_and(|ready| {
-            ready.reason == Reason::ReferenceNotReady.as_str() && ready.observed_generation == Some(generation)
-        })
+        ready.is_some_and(|ready| ready.reason == reason.as_str() && ready.observed_generation == Some(generation))
     }
 
     /// Whether a condition is there and `True`.

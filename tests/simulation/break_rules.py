@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""Breaks the engine's protective rules one at a time, to see that the simulation notices, and how soon.
+
+    break_rules.py list                     names the rules, and what breaks each
+    break_rules.py check                    whether every edit still fits the sources as they are now; changes and builds nothing
+    break_rules.py run [RULE...] [--seeds N] [--from S] [--scratch DIR] [--target DIR] [--release]
+
+`run` works in a git worktree of HEAD (--scratch, by default target/break; gone when it ends) and builds into --target (by default
+CARGO_TARGET_DIR, else target/break-target), so that the sources here are never touched; what is not committed is not in it. For every
+rule, or those that are named: one edit, `cargo build`, then worlds from seed S on (1), in batches that end at 50, 200, 1000 and 5000
+worlds (or at N), up to the first batch in which a law is broken. Of that batch the smallest failing seed counts, but only one that the
+unbroken program passes: what fails anyway proves nothing. Each result replaces the rule's row in BROKEN.md at once, so that a run may
+be cut short and go on later with the rules that are left. Exits with 1 where a rule went unnoticed or an edit did not build.
+
+A rule is a name, what is broken in words, and its edits: a file below src/, the text that stands there exactly once, and what is put in
+its place. The edits only have to compile: warnings are expected. One that goes unnoticed is a hole in the worlds, or changes nothing.
+"""
+import argparse, os, re, shutil, signal, subprocess, sys, time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = Path(__file__).resolve().with_name("BROKEN.md")
+BATCHES = [50, 200, 1000, 5000]
+PROGRAM = "portico-simulate"
+
+
+def never(file, condition):
+    """An `if` whose condition does not hold any more."""
+    assert "||" not in condition, condition
+    return file, f"if {condition}", f"if false && {condition}"
+
+
+def always(file, condition):
+    """An `if` whose condition always holds."""
+    return file, f"if {condition}", f"if true || {condition}"
+
+
+LISTED = """        let path = &place.path;
+        if !place.is_alone() {
+            let listed = items(self.ops, link, &place.listing, None, &mut self.requests).await;
+            let shown = |item: &Value| self.ops.id(item) == path.last().as_deref();
+            if listed.is_ok_and(|items| !items.iter().any(shown)) {
+                return Ok(Read::Absent);
+            }
+        }
+"""
+GET = "        match self.send(link, Call::new(Method::GET, path)).await {"
+PAGE = "self.send(Call::new(Method::GET, path).query(query)).await"
+FINALIZERS = '"uid": object.uid(), "resourceVersion": object.metadata.resource_version, "finalizers": finalizers'
+
+RULES = [
+    # Looking before making.
+    ("look-up", "nothing is looked up before a create", ("engine/identify.rs", "            None => self.by_lookup(resolved).await,",
+        "            None if resolved.writes && !resolved.shape.is_given() => Ok(Identified::default()),\n"
+        "            None => self.by_lookup(resolved).await,")),
+    ("adoption", "a stranger's object of the name is taken over without the user's word",
+        ("engine/identify.rs", "let may = resolved.common.", "let may = true || resolved.common.")),
+    ("intent", "the intent is not written before the POST", never("engine/create.rs", "resolved.identity == Identity::Intent {")),
+    ("intent-kept", "an answer that says nothing definite clears the intent too", always("engine/create.rs", "error.is_definite() {")),
+    ("intent-action", "an action is started without an intent",
+        ("engine/action.rs", "self.write_intent(resolved, &body, Some(seen)).await?;", "let _ = seen;")),
+    ("intent-update", "an update that is not to be repeated is sent without a note", never("engine/update.rs", "!self.ops.is_repeatable() {")),
+    ("settle", "an older intent is not settled", ("engine/identify.rs", "match self.settle(resolved).await? {", "match None {")),
+    ("wait", "an older intent is settled without the wait of step 4", never("engine/create.rs", "Instant::now() < due {")),
+    ("wait-marked", "a create of a marked kind does not wait for the one before it", ("engine/create.rs",
+        "|until| *until > Instant::now() && !repeatable", "|until| false && *until > Instant::now() && !repeatable")),
+    ("wait-action", "an older intent of an action is settled without the wait", never("engine/action.rs", "Instant::now() < due {")),
+    ("wait-update", "an older update that is not to be repeated is not waited for", never("engine/update.rs", "Instant::now() < due {")),
+    ("equal-to-sent", "an open create takes whatever is listed, not only what equals what it sent", ("engine/create.rs",
+        "if digest(&intent.fields, &item) == intent.digest", "if (true || digest(&intent.fields, &item) == intent.digest)")),
+    ("ambiguous", "of several objects that an open create may have made the first is taken",
+        ("engine/create.rs", "            [object] => {", "            [object, ..] => {")),
+    ("late-create", "a create that was given up is not looked for any more", ("engine/late.rs",
+        ".cloned() else { return Ok(()) };", ".cloned().filter(|_| false) else { return Ok(()) };")),
+    ("finalizer-first", "the finalizer is not put there before a create", ("engine/create.rs",
+        "        self.hold().await?;\n        let link =", "        let link =")),
+    ("made-for-nobody", "what was made for a resource that is gone meanwhile is left", never("engine/keep.rs", "self.made {")),
+
+    # Preconditions of writes to Kubernetes.
+    ("uid", "a status is written without the UID, and the answer's is not compared",
+        ("engine/kubernetes.rs", 'let mut metadata = json!({ "uid": object.uid() });', "let mut metadata = json!({});"),
+        always("engine/kubernetes.rs", "answer.uid() == object.uid() {")),
+    ("uid-answer", "only the UID of the answer to a status write is not compared", always("engine/kubernetes.rs", "answer.uid() == object.uid() {")),
+    ("uid-finalizers", "finalizers are written without UID and version", ("engine/kubernetes.rs", FINALIZERS, '"finalizers": finalizers')),
+    ("uid-secrets", "Secrets are deleted without UID and version",
+        ("engine/secrets.rs", "preconditions: Some(preconditions)", "preconditions: Some(preconditions).filter(|_| false)")),
+    ("uid-record", "a record or an intent of another UID counts",
+        ("engine/status.rs", "r.owner == owner && r.uid == uid", "r.owner == owner && (true || r.uid == uid)"),
+        ("engine/status.rs", "i.owner == owner && i.uid == uid", "i.owner == owner && (true || i.uid == uid)")),
+    ("version-intent", "an intent is written over what others wrote in between", ("engine/create.rs",
+        "self.write_status(Precondition::Version).await\n", "self.write_status(Precondition::Uid).await\n")),
+    ("version-id", "an id is written over what another process wrote in between", never("engine/keep.rs", "self.sent.is_some() { Precondition")),
+
+    # What a pass sees.
+    ("own-writes", "the answer to an own write is not seen by the next pass", ("engine/cache.rs",
+        "Some(old) if old.uid() == object.uid() && old.version() <", "Some(old) if false && old.uid() == object.uid() && old.version() <")),
+    ("old-events", "an event older than what is known is believed", ("engine/cache.rs",
+        "Some(old) if old.uid() == object.uid() && old.version() >=", "Some(old) if false && old.uid() == object.uid() && old.version() >=")),
+    ("barrier", "passes begin before the stores are filled", ("engine/operator.rs",
+        "() = self.health.filled_up() => {},", "() = std::future::ready(()) => {},")),
+    ("lease", "writes do not ask the lease", never("remote/link.rs", "call.method != Method::GET && !(self.settings.may_write)")),
+
+    # Absence.
+    ("get-absence", "what a listing does not show counts as absent, without a GET",
+        ("engine/observe.rs", f"        let path = &place.path;\n{GET}", LISTED + GET)),
+    ("parent-answers", "a 404 counts as absent though the parent may be gone", ("engine/observe.rs",
+        "place.parent.clone() else { return Ok(Read::Absent)", "place.parent.clone().filter(|_| false) else { return Ok(Read::Absent)")),
+    ("listing-contradicts", "a GET's absence counts though the listing shows the object", never("engine/observe.rs", "there.contains(path) {")),
+    ("own-create-lags", "a read that lags behind an own create is believed",
+        ("engine/observe.rs", "made.filter(|_| resolved", "made.filter(|_| false && resolved")),
+    ("page-failed", "a page that fails ends a listing as if it were complete", ("remote/link.rs", f"let body = {PAGE}?;",
+        f"let body = match {PAGE} {{\n                Err(_) if number > 1 => return Ok(items),\n                answer => answer?,\n            }};")),
+    ("page-unread", "only the first page of a listing is read", always("remote/link.rs", "!page.more {")),
+    ("mass-absence", "objects that vanish together are made again", ("engine/absence.rs",
+        "    missing >= 2 && (missing", "    false && missing >= 2 && (missing")),
+    ("account", "a new credential is not asked whether its account holds the objects", always("engine/connect_account.rs",
+        'self.status.extra.get("credential")')),
+    ("account-moved", "a record of another account is used",
+        never("engine/identify.rs", "recipe.account != resolved.link().account() {"), never("engine/delete.rs", "known.link.account() != account {")),
+
+    # Whose it is.
+    ("claims", "nobody claims an object before it exists", always("engine/claim.rs", "resolved.shape == Shape::Action {")),
+    ("recorded-by-another", "an object that another resource has recorded counts as free", ("engine/claim.rs",
+        "claimants.filter(|(_, o)| o.uid()", "claimants.filter(|(_, o)| false && o.uid()")),
+    ("mark", "another's mark is not respected", always("engine/identify.rs", "self.ops.identity() != Identity::Mark || !resolved.writes {")),
+    ("mark-delete", "another owner's mark does not stop a delete",
+        never("engine/delete.rs", "let Mark::Foreign(_) = mark::read(&object, &self.engine.owner, self.key) {")),
+    ("mark-duplicates", "a duplicate is removed whatever mark it carries by now", never("engine/duplicates.rs", "mark::uid(&object,")),
+    ("observe", "Observe does not keep from writing", ("engine/resolve.rs", "let writes = common.", "let writes = true || common.")),
+
+    # Secrets.
+    ("output-first", "the id is sent before the output Secret holds the secret", ("engine/output.rs",
+        "self.write_output(resolved, Some(secret.expose_secret()), None, rotated).await?;", "let _ = rotated;")),
+    ("output-rotation", "a rotated secret is sent before the output Secret holds it", ("engine/output.rs",
+        "self.write_output(resolved, present.as_deref(), Some(next.expose_secret()), Some(wish)).await?;", "let _ = (present, wish);")),
+    ("output-strangers", "a stranger's Secret is written over", never("engine/output.rs", "!self.owns_secret(key, object.uid(), &stored) {")),
+    ("digest", "a write-only value counts as sent, whatever its digest", always("engine/resolve.rs", "looks || status.digests.get(&path)")),
+    ("digest-lost", "a write-only value never counts as sent", ("engine/resolve.rs",
+        "if looks || status.digests.get", "if looks || false && status.digests.get")),
+    ("escrow", "the credential that works is not kept for deletions", ("engine/escrow.rs",
+        "let Some(data) = &self.escrow else { return Ok(()) };",
+        "let Some(data) = self.escrow.as_ref().filter(|_| false) else {\n            self.note_kept(Kept::Failed);\n            return Ok(());\n        };")),
+    ("escrow-erased", "what was kept for deletions is not erased", always("engine/escrow.rs", "self.kept() == Kept::Nothing {")),
+
+    # The sweep. It keeps no digests: freshness is that only an owner's own look says what is in order.
+    ("sweep-absent", "what a sweep does not see is in order", ("engine/sweep.rs",
+        "let Some(item) = item else { return true };", "let Some(item) = item else { return false };")),
+    ("sweep-differs", "what a sweep sees to differ is in order", ("engine/sweep.rs", "!handed_out || is_news(", "!handed_out || false && is_news(")),
+    ("sweep-looks", "an owner that a sweep wakes trusts its status instead of looking", ("engine/sweep.rs",
+        "    for one in owned {\n        engine.queue.push(&one.key, Lane::Sweep, Cause::Look);",
+        "    for one in owned {\n        engine.queue.push(&one.key, Lane::Sweep, Cause::Start);")),
+    ("sweep-duplicates", "a sweep overlooks duplicates", never("engine/sweep.rs", "one.status.id.as_deref() != Some(*id) {")),
+    ("sweep-late", "a sweep overlooks the late effect of a create", never("engine/sweep.rs", "late_ones(&one, &items) {")),
+    ("in-order", "after a restart whatever has a status is in order", ("engine/pass.rs", "        stays && self.is_accepted()",
+        "        true || stays && self.is_accepted()")),
+
+    # Deletion.
+    ("crd", "the CRD is not read before a remote delete", never("engine/delete.rs", "!self.engine.kube.is_crd_live(self.ops.info()).await? {")),
+    ("delete-404", "a 404 to a DELETE counts as gone", ("engine/remove.rs", "            Ok(_) => Ok(true),",
+        "            Ok(_) => Ok(true),\n            Err(ApiError::Absent(_)) if true => Ok(false),")),
+    ("delete-settles", "a deletion leaves an open intent as it is",
+        never("engine/delete.rs", "let Some(intent) = self.status.intent(&owner, &uid).cloned() {")),
+    ("delete-waits", "a deletion settles an intent without the wait", never("engine/delete.rs", "Instant::now() < due {")),
+    ("delete-waits-marked", "a deletion looks for its mark or id without the wait", ("engine/delete.rs",
+        "unsettled.filter(|until| *until > Instant::now()) {", "unsettled.filter(|until| false && *until > Instant::now()) {")),
+    ("delete-unverified", "a deletion goes through a credential that was never tried", never("engine/delete.rs", "!known.verified {")),
+    ("retain", "Retain deletes", never("engine/delete.rs", "self.ops.deletion(&lifecycle) == Deletion::Retain {")),
+    ("children", "a parent by path goes before its dependents", always("engine/delete.rs", "children.is_empty() {")),
+    ("goes-first", "what has to go first is not waited for", always("engine/delete.rs", "first.is_empty() {")),
+    ("finalizer-last", "the finalizer goes before the object", ("engine/delete.rs", "let ended = self.end_object().await?;",
+        "self.let_go().await?;\n        let ended = self.end_object().await?;")),
+    ("connection-held", "a connection goes while it is in use", always("engine/connect_end.rs", "users.is_empty() || self.object.")),
+]
+
+
+class NoBuild(Exception):
+    pass
+
+
+def misfits(rule, root):
+    """Which edits do not fit the sources below `root`, in words."""
+    name, _, *edits = rule
+    for file, old, new in edits:
+        path = root / "src" / file
+        count = path.read_text().count(old) if path.is_file() else 0
+        if count != 1 or old == new:
+            yield f"{name}: {file} has this {count} times, not once: {old!r}"
+
+
+def apply(rule, root):
+    for file, old, new in rule[2:]:
+        path = root / "src" / file
+        path.write_text(path.read_text().replace(old, new))
+
+
+def git(*arguments, cwd=ROOT, check=True):
+    return subprocess.run(["git", *arguments], cwd=cwd, check=check, capture_output=True, text=True).stdout.strip()
+
+
+def build(args, name):
+    """Builds the worktree, and keeps the program under a name of its own."""
+    command = ["cargo", "build", "-q", "-p", "portico_simulation"] + ["--release"] * args.release
+    env = {**os.environ, "CARGO_TARGET_DIR": str(args.target)}
+    done = subprocess.run(command, cwd=args.scratch, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        errors = re.findall(r"^error.*(?:\n.+){0,8}", done.stderr, re.M)
+        raise NoBuild("\n".join(errors[:3]) or done.stderr[-2000:])
+    kept = args.target / name
+    shutil.copy2(args.target / ("release" if args.release else "debug") / PROGRAM, kept)
+    return kept
+
+
+def simulate(program, first, worlds):
+    """The failing seeds that the program shows, smallest first, each with what was broken first in it."""
+    command = [str(program), "--no-shrink", "--from", str(first), "--seeds", str(worlds)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    if done.returncode == 0:
+        return []
+    if hangs := re.search(r"^seed (\d+) hangs", done.stderr, re.M):
+        return [(int(hangs[1]), "the world hangs")]
+    shown = done.stdout.partition(" in which a law was broken:\n")[2].partition("\n== ")[0]
+    found = re.findall(r"^  seed (\d+)\n    (.*)$", shown, re.M)
+    if not found:
+        return [(first, f"the program ends with {done.returncode}: {done.stderr.strip()[-200:]}")]
+    return [(int(seed), re.split(r" at \d+ ms: ", what)[0]) for seed, what in found]
+
+
+def search(broken, whole, first, most):
+    """The first seed that fails only because of the edit, with the law; none, and how many worlds there were."""
+    done = 0
+    for end in [*(batch for batch in BATCHES if batch < most), most]:
+        for seed, law in simulate(broken, first + done, end - done):
+            if not simulate(whole, seed, 1):
+                return seed, law
+            print(f"          seed {seed} fails unbroken, too: {law}", flush=True)
+        done = end
+    return None
+
+
+def cell(text):
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def write_row(rule, law, worlds, commit):
+    """Puts one result into the table; the rows of other rules stay."""
+    text = TABLE.read_text() if TABLE.exists() else ""
+    rows = dict(re.findall(r"^(\| `([^`]+)` .*)$", text, re.M) and [(n, r) for r, n in re.findall(r"^(\| `([^`]+)` .*)$", text, re.M)])
+    name, words, *edits = rule
+    files = ", ".join(dict.fromkeys(f"`{file}`" for file, *_ in edits))
+    rows[name] = f"| `{name}` | {files}: {cell(words)} | {cell(law)} | {worlds} | {commit} |"
+    head = ("# What the simulation notices\n\nWritten by `break_rules.py run`, which breaks one protective rule of the engine at a time "
+            "in a scratch copy and counts the\nworlds until a law is broken.\n\n"
+            "| rule | edit | law noticed | worlds needed | commit |\n|---|---|---|---|---|\n")
+    TABLE.write_text(head + "".join(rows[rule[0]] + "\n" for rule in RULES if rule[0] in rows))
+
+
+def drop_worktree(scratch):
+    git("worktree", "remove", "--force", str(scratch), check=False)
+    git("worktree", "prune")
+
+
+def run(args):
+    known = {rule[0]: rule for rule in RULES}
+    if strange := [name for name in args.rules if name not in known]:
+        sys.exit(f"there is no rule {', '.join(strange)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    args.scratch, args.target = args.scratch.resolve(), args.target.resolve()
+    if changed := git("status", "--porcelain", "--", "src", "sandbox", "testbed", "tests/simulation/src"):
+        print(f"not in the worktree, because it is not committed:\n{changed}", flush=True)
+    drop_worktree(args.scratch)
+    if args.scratch.exists():
+        sys.exit(f"{args.scratch} is there already, and is no worktree of this repository")
+    args.target.mkdir(parents=True, exist_ok=True)
+    git("worktree", "add", "--detach", str(args.scratch), "HEAD")
+    left = []
+    try:
+        commit = git("rev-parse", "--short", "HEAD", cwd=args.scratch)
+        whole = build(args, f"{PROGRAM}-whole")
+        for rule in [known[name] for name in args.rules] or RULES:
+            name, started = rule[0], time.monotonic()
+            if bad := list(misfits(rule, args.scratch)):
+                print("MISFIT   ", *bad, sep="\n  ", flush=True)
+                left.append(name)
+                continue
+            apply(rule, args.scratch)
+            try:
+                found = search(build(args, f"{PROGRAM}-broken"), whole, args.first, args.seeds)
+            except NoBuild as error:
+                print(f"NO BUILD  {name}\n{error}", flush=True)
+                write_row(rule, "the edit does not compile", "", commit)
+                left.append(name)
+                continue
+            finally:
+                git("checkout", "-q", "--", ".", cwd=args.scratch)
+            took = f"{time.monotonic() - started:.0f} s"
+            if found:
+                seed, law = found
+                worlds = seed - args.first + 1
+                print(f"noticed   {name:20} {law}, after {worlds} worlds (seed {seed}, {took})", flush=True)
+                write_row(rule, f"{law} (seed {seed})", worlds, commit)
+            else:
+                print(f"UNNOTICED {name:20} {args.seeds} worlds, {took}", flush=True)
+                write_row(rule, "", f"unnoticed after {args.seeds}", commit)
+                left.append(name)
+    except NoBuild as error:
+        sys.exit(f"the unbroken sources do not build:\n{error}")
+    finally:
+        drop_worktree(args.scratch)
+    sys.exit(f"left: {', '.join(left)}" if left else None)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list")
+    commands.add_parser("check")
+    runs = commands.add_parser("run")
+    runs.add_argument("rules", nargs="*", metavar="RULE")
+    runs.add_argument("--seeds", type=int, default=BATCHES[-1], help="at most so many worlds a rule")
+    runs.add_argument("--from", type=int, default=1, dest="first", help="the first seed")
+    runs.add_argument("--scratch", type=Path, default=ROOT / "target/break", help="where the worktree is made")
+    runs.add_argument("--target", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target/break-target"))
+    runs.add_argument("--release", action="store_true", help="a slower build, and more worlds a second")
+    args = parser.parse_args()
+    if args.command == "list":
+        for name, words, *edits in RULES:
+            print(f"{name:20} {words} ({', '.join(dict.fromkeys(file for file, *_ in edits))})")
+    elif args.command == "check":
+        bad = [why for rule in RULES for why in misfits(rule, ROOT)]
+        print("\n".join(bad) or f"{len(RULES)} rules fit")
+        sys.exit(bool(bad))
+    else:
+        run(args)
+
+
+if __name__ == "__main__":
+    main()
