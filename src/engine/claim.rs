@@ -1,6 +1,12 @@
 //! Two resources never fight over one object (law 12). Whoever holds a recorded id or an open create wins; among those without, the older.
 //!
 //! The claims are computed from the cache at every pass, not kept: there is nothing to leak and nothing to restore after a crash.
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -17,6 +23,35 @@ use super::{
 };
 use crate::remote::Path;
 
+/// Who is working on a rival's object is asked again after this long.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// The UIDs of the resources whose passes speak for an object right now.
+#[derive(Default)]
+pub struct Claims(Mutex<HashSet<String>>);
+
+impl Claims {
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn guard(&self, uid: &str) -> Claimed<'_> {
+        Claimed { claims: self, uid: uid.to_owned() }
+    }
+}
+
+/// A claim of a pass, until it ends in whatever way.
+pub struct Claimed<'e> {
+    claims: &'e Claims,
+    uid: String,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        self.claims.lock().remove(&self.uid);
+    }
+}
+
 /// The smaller wins.
 type Rank = (bool, Option<Timestamp>, String);
 
@@ -25,7 +60,7 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// [`Stop`] with [`Reason::Conflict`], naming the one that may.
-    pub fn claim(&self, resolved: &Resolved) -> Result<(), Stop> {
+    pub fn claim(&mut self, resolved: &Resolved) -> Result<(), Stop> {
         let bound = Some(resolved.common.lifecycle.id.as_str()).filter(|id| !id.is_empty());
         let id = bound.or(self.status.id.as_deref()).or(resolved.id.as_deref());
         // What is done once can be done again by another.
@@ -34,9 +69,15 @@ impl Pass<'_> {
         }
         let by_name = resolved.id.is_none() || resolved.parent.is_some();
         let name = self.ops.natural_key(&self.object).filter(|_| by_name);
+        // From here to the end of the pass nobody else goes on with this object: what this one finds and sends is not recorded before then.
+        let mut under_way = self.engine.claims.lock();
         for (key, rival) in self.engine.cache.claimants(self.key.kind, name.as_deref(), id) {
             if rival.uid() == self.object.uid() || !self.is_same_object(resolved, &key, &rival, id) {
                 continue;
+            }
+            if under_way.contains(rival.uid()) {
+                let message = format!("{key} claims the same object and is being worked on");
+                return Err(Stop::wait_until(Reason::Conflict, message, Instant::now() + MOMENT));
             }
             if rank(self.engine, &rival) < rank(self.engine, &self.object) {
                 let message =
@@ -50,6 +91,10 @@ impl Pass<'_> {
                     again,
                 }));
             }
+        }
+        if self.claimed.is_none() {
+            under_way.insert(self.object.uid().to_owned());
+            self.claimed = Some(self.engine.claims.guard(self.object.uid()));
         }
         Ok(())
     }

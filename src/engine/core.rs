@@ -11,6 +11,7 @@ use tokio::{sync::OnceCell, time::Instant};
 
 use super::{
     cache::{AnyKind, Cache, Change, Kinds},
+    claim::Claims,
     edges::Edges,
     escrow::Kept,
     events::Events,
@@ -104,6 +105,8 @@ pub struct Engine {
     pub metrics: Arc<Metrics>,
     /// The events.
     pub events: Events,
+    /// Who speaks for an object right now.
+    pub claims: Claims,
     /// The right to write.
     pub lease: Arc<Lease>,
     /// Where the randomness of secrets comes from.
@@ -156,6 +159,7 @@ impl Engine {
             links: Links::default(),
             metrics: parts.metrics,
             events: parts.events,
+            claims: Claims::default(),
             lease: parts.lease,
             entropy: parts.entropy,
             digest_key: OnceCell::new(),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
+    claim::Claimed,
     core::Engine,
     create::Made,
     desired::{Desired, Shape},
@@ -49,6 +50,8 @@ pub struct Pass<'e> {
     pub was_held: bool,
     /// Whether a write to the API failed in this pass.
     pub write_failed: bool,
+    /// Its claim to the object, while it lasts.
+    pub claimed: Option<Claimed<'e>>,
     /// The token of the intent that this pass wrote.
     pub sent: Option<String>,
     /// Whether the object was made in this pass.
@@ -75,6 +78,7 @@ impl<'e> Pass<'e> {
             wish,
             was_held,
             write_failed: false,
+            claimed: None,
             sent: None,
             made: false,
             note: None,
