@@ -255,7 +255,11 @@ async fn a_domain_goes_before_its_portal_and_gives_its_hostname_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_and_its_portal_deleted_together_go_in_the_right_order() {
-    let world = World::new("domain-together").await;
+    let mut world = World::still("domain-together").await;
+    // Five of these are waited.
+    world.settings.minute = Duration::from_secs(10);
+    world.start();
+    world.connection(json!({})).await;
     for order in [["Portal", KIND], [KIND, "Portal"]] {
         world.portal("docs", json!({})).await;
         world.create(KIND, "docs", domain(json!({}))).await;

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).resolve().with_name("BROKEN.md")
 BATCHES = [50, 200, 1000, 5000]
 PROGRAM = "portico-simulate"
+MARK = ".made-by-break-rules"
 
 
 def never(file, condition):
@@ -45,7 +46,12 @@ LISTED = """        let path = &place.path;
         }
 """
 GET = "        match self.send(link, Call::new(Method::GET, path)).await {"
+ABSENT = "place.parent.clone() else { return Ok(Read::Absent)"
 PAGE = "self.send(Call::new(Method::GET, path).query(query)).await"
+FIRST_PAGES = f"""match {PAGE} {{
+                Err(_) if number > 1 => return Ok(items),
+                answer => answer?,
+            }}"""
 FINALIZERS = '"uid": object.uid(), "resourceVersion": object.metadata.resource_version, "finalizers": finalizers'
 
 RULES = [
@@ -103,13 +109,13 @@ RULES = [
     # Absence.
     ("get-absence", "what a listing does not show counts as absent, without a GET",
         ("engine/observe.rs", f"        let path = &place.path;\n{GET}", LISTED + GET)),
-    ("parent-answers", "a 404 counts as absent though the parent may be gone", ("engine/observe.rs",
-        "place.parent.clone() else { return Ok(Read::Absent)", "place.parent.clone().filter(|_| false) else { return Ok(Read::Absent)")),
+    ("parent-answers", "a 404 counts as absent though the parent may be gone",
+        ("engine/observe.rs", ABSENT, ABSENT.replace(" else", ".filter(|_| false) else"))),
     ("listing-contradicts", "a GET's absence counts though the listing shows the object", never("engine/observe.rs", "there.contains(path) {")),
     ("own-create-lags", "a read that lags behind an own create is believed",
         ("engine/observe.rs", "made.filter(|_| resolved", "made.filter(|_| false && resolved")),
-    ("page-failed", "a page that fails ends a listing as if it were complete", ("remote/link.rs", f"let body = {PAGE}?;",
-        f"let body = match {PAGE} {{\n                Err(_) if number > 1 => return Ok(items),\n                answer => answer?,\n            }};")),
+    ("page-failed", "a page that fails ends a listing as if it were complete",
+        ("remote/link.rs", f"let body = {PAGE}?;", f"let body = {FIRST_PAGES};")),
     ("page-unread", "only the first page of a listing is read", always("remote/link.rs", "!page.more {")),
     ("mass-absence", "objects that vanish together are made again", ("engine/absence.rs",
         "    missing >= 2 && (missing", "    false && missing >= 2 && (missing")),
@@ -139,7 +145,7 @@ RULES = [
         "if looks || status.digests.get", "if looks || false && status.digests.get")),
     ("escrow", "the credential that works is not kept for deletions", ("engine/escrow.rs",
         "let Some(data) = &self.escrow else { return Ok(()) };",
-        "let Some(data) = self.escrow.as_ref().filter(|_| false) else {\n            self.note_kept(Kept::Failed);\n            return Ok(());\n        };")),
+        "self.note_kept(Kept::Failed);\n        let Some(data) = self.escrow.as_ref().filter(|_| false) else { return Ok(()) };")),
     ("escrow-erased", "what was kept for deletions is not erased", always("engine/escrow.rs", "self.kept() == Kept::Nothing {")),
 
     # The sweep. It keeps no digests: freshness is that only an owner's own look says what is in order.
@@ -151,8 +157,9 @@ RULES = [
         "    for one in owned {\n        engine.queue.push(&one.key, Lane::Sweep, Cause::Start);")),
     ("sweep-duplicates", "a sweep overlooks duplicates", never("engine/sweep.rs", "one.status.id.as_deref() != Some(*id) {")),
     ("sweep-late", "a sweep overlooks the late effect of a create", never("engine/sweep.rs", "late_ones(&one, &items) {")),
-    ("in-order", "after a restart whatever has a status is in order", ("engine/pass.rs", "        stays && self.is_accepted()",
-        "        true || stays && self.is_accepted()")),
+    ("in-order", "after a restart whatever was accepted once is in order", ("engine/pass.rs",
+        "is_settled(&self.status, leaves) && answered && closed && handed_out",
+        "(true || is_settled(&self.status, leaves) && answered && closed && handed_out)")),
 
     # Deletion.
     ("crd", "the CRD is not read before a remote delete", never("engine/delete.rs", "!self.engine.kube.is_crd_live(self.ops.info()).await? {")),
@@ -193,8 +200,8 @@ def apply(rule, root):
         path.write_text(path.read_text().replace(old, new))
 
 
-def git(*arguments, cwd=ROOT, check=True):
-    return subprocess.run(["git", *arguments], cwd=cwd, check=check, capture_output=True, text=True).stdout.strip()
+def git(*arguments, cwd=ROOT):
+    return subprocess.run(["git", *arguments], cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def build(args, name):
@@ -226,7 +233,7 @@ def simulate(program, first, worlds):
 
 
 def search(broken, whole, first, most):
-    """The first seed that fails only because of the edit, with the law; none, and how many worlds there were."""
+    """The first seed that fails only because of the edit, with the law; none where there is no such seed."""
     done = 0
     for end in [*(batch for batch in BATCHES if batch < most), most]:
         for seed, law in simulate(broken, first + done, end - done):
@@ -244,7 +251,7 @@ def cell(text):
 def write_row(rule, law, worlds, commit):
     """Puts one result into the table; the rows of other rules stay."""
     text = TABLE.read_text() if TABLE.exists() else ""
-    rows = dict(re.findall(r"^(\| `([^`]+)` .*)$", text, re.M) and [(n, r) for r, n in re.findall(r"^(\| `([^`]+)` .*)$", text, re.M)])
+    rows = {name: row for row, name in re.findall(r"^(\| `([^`]+)` .*)$", text, re.M)}
     name, words, *edits = rule
     files = ", ".join(dict.fromkeys(f"`{file}`" for file, *_ in edits))
     rows[name] = f"| `{name}` | {files}: {cell(words)} | {cell(law)} | {worlds} | {commit} |"
@@ -255,8 +262,9 @@ def write_row(rule, law, worlds, commit):
 
 
 def drop_worktree(scratch):
-    git("worktree", "remove", "--force", str(scratch), check=False)
-    git("worktree", "prune")
+    """Removes a worktree that a run of this script made, and no other."""
+    if (scratch / MARK).exists():
+        git("worktree", "remove", "--force", str(scratch))
 
 
 def run(args):
@@ -269,9 +277,10 @@ def run(args):
         print(f"not in the worktree, because it is not committed:\n{changed}", flush=True)
     drop_worktree(args.scratch)
     if args.scratch.exists():
-        sys.exit(f"{args.scratch} is there already, and is no worktree of this repository")
+        sys.exit(f"{args.scratch} is there already, and was not made by this script")
     args.target.mkdir(parents=True, exist_ok=True)
-    git("worktree", "add", "--detach", str(args.scratch), "HEAD")
+    git("worktree", "add", "--quiet", "--force", "--detach", str(args.scratch), "HEAD")
+    (args.scratch / MARK).touch()
     left = []
     try:
         commit = git("rev-parse", "--short", "HEAD", cwd=args.scratch)

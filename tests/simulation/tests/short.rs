@@ -9,7 +9,7 @@ use portico_simulation::{draw::draw, run};
 /// The seeds are always the same: a failure here is a failure of the change.
 const FIRST: u64 = 1;
 /// As many worlds.
-const WORLDS: u64 = 40;
+const WORLDS: u64 = 150;
 
 #[test]
 fn no_law_is_broken_and_the_same_seed_gives_the_same_trace() {
