@@ -1,5 +1,4 @@
 //! Worlds made by hand, and what their traces tell. There is no test in here: `accidents` and `accidents_more` share it.
-#![allow(dead_code, reason = "each of the two uses another part of it")]
 use std::collections::BTreeMap;
 
 use portico_sandbox::Switches;
@@ -71,7 +70,7 @@ fn sent(trace: &[String]) -> Vec<Sent> {
         }
         let (path, query) = what.split_once('?').unwrap_or((*what, ""));
         let (status, answer) = if let ["->", status, answer @ ..] = rest {
-            (status.parse().ok(), answer.join(" "))
+            (status.parse::<u16>().ok(), answer.join(" "))
         } else {
             (None, String::new())
         };

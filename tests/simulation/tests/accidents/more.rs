@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use portico_simulation::plan::{Effect, Millis, Side};
 use serde_json::json;
 
-mod accidents_world;
-
-use accidents_world::{
+use crate::world::{
     ALWAYS, Sent, Told, annotate, apply, delete, edit, fault, make, plan, play, portal, remove, step, stranger, team,
     token,
 };
