@@ -150,4 +150,9 @@ impl Connection for AcpConnection {
     fn probe(&self) -> Path {
         Path::literal("/servers")
     }
+
+    /// An administrator sees all of the tenant that the URL names, a developer only what is their own.
+    fn is_account_of_credential(&self) -> bool {
+        self.spec.persona == Persona::Developer
+    }
 }

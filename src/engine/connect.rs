@@ -61,6 +61,7 @@ impl<'e> ConnectionPass<'e> {
                 "The connection is paused; remove the annotation portico.dev/paused to go on.",
             );
             self.condition(conditions::SYNCED, Some(&state));
+            self.keep_while_paused().await;
             return self.finish("paused", None).await;
         }
         let before = self.engine.links.get(self.key);

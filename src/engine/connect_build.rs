@@ -32,11 +32,16 @@ impl ConnectionPass<'_> {
         let asked = self.ask(&Secrets::new()).1;
         let edges = asked.edges.into_iter().chain(self.ca_target(common)).collect();
         self.engine.edges.set(self.key, edges);
-        let ca = self.ca_bundle(common).await?;
-        let (credential, version) = self.credential().await?;
-        let material = Material { credential, version, ca };
+        let material = self.material(common).await?;
         self.escrow = Some(material.to_data());
         self.install(common, base, material)
+    }
+
+    /// What its Secrets hold now.
+    pub(super) async fn material(&self, common: &ConnectionCommon) -> Result<Material, Stop> {
+        let ca = self.ca_bundle(common).await?;
+        let (credential, version) = self.credential().await?;
+        Ok(Material { credential, version, ca })
     }
 
     /// Where the API is, if that may be spoken to.
@@ -181,7 +186,7 @@ impl ConnectionPass<'_> {
 }
 
 /// Changes with the credential, without holding it.
-fn fingerprint(credential: &SecretString, ca: Option<&[u8]>) -> String {
+pub(super) fn fingerprint(credential: &SecretString, ca: Option<&[u8]>) -> String {
     let mut hash = Sha256::new();
     hash.update(credential.expose_secret().as_bytes());
     hash.update([0]);

@@ -124,14 +124,22 @@ impl ConnectionPass<'_> {
         }
         self.probe(&known).await?;
         known.link.gate().open();
-        if !known.verified {
-            self.check_account(&known).await?;
+        if !known.verified && self.ops.is_account_of_credential(&self.object) {
+            let checked = self.check_account(&known).await;
+            if matches!(&checked, Err(Stop::Halt(halt)) if halt.reason == Reason::AccountChanged) {
+                // Those who wait can say now what it is for.
+                self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
+            }
+            checked?;
+        } else if !known.verified {
+            // What this account does not have is gone, whatever there was before.
+            self.status.extra.remove("absence");
         }
         self.engine.links.change(self.key, |known| {
             known.verified = true;
             known.trouble = None;
         });
-        self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
+        self.engine.wake_dependents(&Target::Resource(self.key.clone()));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     desired::Shape,
-    diff::telling_fields,
+    diff::{telling_fields, within},
     equal::canonical,
     identify::{Identified, already_exists},
     kind::Identity,
@@ -338,7 +338,7 @@ pub fn fresh_body(desired: &Map<String, Value>) -> Map<String, Value> {
 #[must_use]
 pub fn digest(fields: &[String], object: &Value) -> String {
     let mut values: Vec<(&String, Value)> =
-        fields.iter().map(|field| (field, canonical(None, &object[field.as_str()], true))).collect();
+        fields.iter().map(|field| (field, canonical(None, within(object, field), true))).collect();
     values.sort_by(|a, b| a.0.cmp(b.0));
     hex(&Sha256::digest(serde_json::to_vec(&values).unwrap_or_default()))[..32].to_owned()
 }
@@ -348,6 +348,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::desired::Desired;
 
     #[test]
     fn what_was_sent_is_known_again_in_the_answer_whatever_the_server_adds() {
@@ -355,6 +356,18 @@ mod tests {
         let sent = digest(&fields, &json!({"name": "a", "description": ""}));
         assert_eq!(sent, digest(&fields, &json!({"id": "1", "description": null, "name": "a", "created_at": "now"})));
         assert_ne!(sent, digest(&fields, &json!({"name": "a", "description": "changed since"})));
+    }
+
+    #[test]
+    fn what_an_object_keeps_for_ever_tells_also_where_it_lies_deeper() {
+        let Value::Object(body) = json!({"hostname": "a.b", "ssl": {"method": "http", "key": "k"}}) else { panic!() };
+        let desired = Desired { fixed: &["hostname", "ssl.method", "ssl.none"], body: body.clone(), ..Desired::new() };
+        let fields = telling_fields(&desired, &body);
+        assert_eq!(fields, ["hostname", "ssl.method"]);
+        let sent = digest(&fields, &Value::Object(body));
+        assert_eq!(sent, digest(&fields, &json!({"hostname": "a.b", "ssl": {"method": "http", "state": "pending"}})));
+        assert_ne!(sent, digest(&fields, &json!({"hostname": "a.b", "ssl": {"method": "custom"}})));
+        assert_ne!(sent, digest(&fields, &json!({"hostname": "a.b"})));
     }
 
     #[test]

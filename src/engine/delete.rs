@@ -301,7 +301,8 @@ impl Pass<'_> {
             .ok_or_else(|| blocked(format!("status.remote.connection is damaged: {name:?}")))?;
         self.engine.edges.set(self.key, [Target::Resource(key.clone())].into());
         let Some(known) = self.engine.links.get(&key) else {
-            return Err(waits(format!("{key} is not there or not ready; make it again with its Secret")));
+            // Nothing else says that its CRD goes meanwhile: then there is nothing to wait for.
+            return Err(blocked(format!("{key} is not there or not ready; make it again with its Secret")));
         };
         if known.link.account() != account {
             return Err(blocked(format!(
@@ -315,9 +316,10 @@ impl Pass<'_> {
 
     /// Whether a connection may be used for a deletion. It wakes the resource when that changes.
     fn check_usable(&self, key: &Key, known: &Known) -> Result<(), Stop> {
-        let why = if !self.engine.may_write(key) {
-            format!("{key} only observes; set its spec.mode to Manage")
-        } else if let Some(wait) = known.trouble.as_ref().filter(|w| w.reason == Reason::AccountChanged) {
+        if !self.engine.may_write(key) {
+            return Err(blocked(format!("{key} only observes; set its spec.mode to Manage")));
+        }
+        let why = if let Some(wait) = known.trouble.as_ref().filter(|w| w.reason == Reason::AccountChanged) {
             format!("{key}: {}", wait.message)
         } else if !known.verified {
             // Another account's 404 would be taken for a deletion.

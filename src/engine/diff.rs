@@ -207,7 +207,8 @@ pub(super) fn hide(value: &mut Value, secrets: &[&str]) {
     }
 }
 
-/// The fields of a body by which the object that it makes is known again: plain values that are written in one way only, and no secrets.
+/// The fields of a body by which the object that it makes is known again: plain values that are written in one way only, and no secrets;
+/// and, with dots, the inner values that an object keeps for ever.
 #[must_use]
 pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<String> {
     let is_plain = |value: &Value| match value {
@@ -215,7 +216,20 @@ pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<Strin
         value => !value.is_object(),
     };
     let tells = |key: &str| desired.rule(key).is_none() && !desired.secrets.contains(&key);
-    body.iter().filter(|(key, value)| is_plain(value) && tells(key)).map(|(key, _)| key.clone()).collect()
+    let plain = body.iter().filter(|(key, value)| is_plain(value) && tells(key)).map(|(key, _)| key.clone());
+    let is_sent = |field: &str| {
+        let (outer, inner) = field.split_once('.')?;
+        Some(within(body.get(outer)?, inner)).filter(|value| !value.is_null())
+    };
+    let inner =
+        desired.fixed.iter().filter(|field| is_sent(field).is_some_and(is_plain)).map(|field| (*field).to_owned());
+    plain.chain(inner).collect()
+}
+
+/// What an object holds at a place that is written with dots.
+#[must_use]
+pub fn within<'v>(object: &'v Value, field: &str) -> &'v Value {
+    field.split('.').fold(object, |value, key| &value[key])
 }
 
 #[cfg(test)]

@@ -121,6 +121,8 @@ pub trait ConnectionOps: Send + Sync + 'static {
     /// # Errors
     /// As [`ConnectionOps::base`].
     fn probe(&self, object: &Raw) -> Result<Path, Wait>;
+    /// See [`Connection::is_account_of_credential`]; so it is where nobody can tell.
+    fn is_account_of_credential(&self, object: &Raw) -> bool;
 }
 
 /// A kind with its [`Info`], erased.
@@ -271,5 +273,8 @@ impl<C: Connection> ConnectionOps for Erased<C> {
     }
     fn probe(&self, object: &Raw) -> Result<Path, Wait> {
         Ok(typed::<C>(object)?.probe())
+    }
+    fn is_account_of_credential(&self, object: &Raw) -> bool {
+        typed::<C>(object).map_or(true, |connection| connection.is_account_of_credential())
     }
 }

@@ -9,9 +9,11 @@ use url::Url;
 use super::{
     cache::AnyKind,
     connect::ConnectionPass,
+    connect_build::fingerprint,
     core::Engine,
     key::Key,
     kubernetes::KubeError,
+    links::Known,
     mark::hex,
     raw::Raw,
     resolve::parse_connection,
@@ -146,6 +148,23 @@ impl ConnectionPass<'_> {
         if let Err(error) = result {
             self.note_kept(Kept::Failed);
             tracing::warn!(connection = %self.key, %error, "what deletions need when the credential is gone is not kept as it should be");
+        }
+    }
+
+    /// What was in use before a connection was paused goes on through it, and its deletion may need what works now.
+    pub(super) async fn keep_while_paused(&mut self) {
+        let is_kept = !self.engine.settings.escrow || matches!(self.kept(), Kept::These(_));
+        if is_kept || !self.is_verified() || !self.has_recorded() {
+            return;
+        }
+        let Ok(common) = self.object.spec::<ConnectionCommon>() else { return };
+        let Ok(material) = self.material(&common).await else { return };
+        let present = fingerprint(&material.credential.identity(), material.ca.as_deref());
+        // Another one than what is in use has never been tried.
+        let is_in_use = |known: Known| known.uid == self.object.uid() && known.fingerprint == present;
+        if self.engine.links.get(self.key).is_some_and(is_in_use) {
+            self.escrow = Some(material.to_data());
+            self.keep_escrow().await;
         }
     }
 

@@ -253,4 +253,9 @@ pub trait Connection: Object + HasStatus<Status = Status<Self::Extra>> {
 
     /// A cheap request that shows whether the credential is good: a listing.
     fn probe(&self) -> Path;
+
+    /// Whether another credential may lead to another account. Where the base URL alone says whose objects are seen, it cannot.
+    fn is_account_of_credential(&self) -> bool {
+        true
+    }
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use super::{
     end::{End, is_usable},
     look::{
-        Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, namespace, natural_key,
-        observes, parent, reason, recorded_path, references, uid,
+        Reference, chosen_id, holds, is_deleting, is_paused, kind, known_path, label, lifecycle, message, namespace,
+        natural_key, observes, parent, reason, recorded_path, references, uid,
     },
     notes::{FOREIGN_TOKEN, Notes},
     secret::{OWNER_UID, has_value, values},
@@ -124,6 +124,28 @@ impl End<'_> {
             let is_connection = sort(kind(found)).is_none();
             let is_there = is_connection || known_path(found).is_some_and(|path| self.objects.contains_key(path));
             holds(found, "Ready") != "True" || is_deleting(found) || !is_there
+        })
+    }
+
+    /// Whether a resource waits for its parent, and will find its object then: it chooses the id, and a create under it is idempotent.
+    pub(super) fn will_find(&self, resource: &Value, path: &str) -> bool {
+        let id = chosen_id(resource, &self.notes.owner);
+        let waits = reason(resource, "Ready") == "ReferenceNotReady";
+        waits
+            && path.rsplit('/').next() == id.as_deref()
+            && parent(resource).is_some_and(|parent| self.is_open(&parent))
+    }
+
+    /// Whether one of them waits for one that is paused, and is older or has the object: a pause gives up no claim.
+    pub(super) fn waits_for_paused(&self, rivals: &[&Value]) -> bool {
+        self.notes.lives().filter(|other| is_paused(other)).any(|other| {
+            let claim = format!("{} claims the same object", label(other));
+            let has_it = known_path(other).is_some() || text(&other["status"]["creating"]["uid"]) == uid(other);
+            let since = text(&other["metadata"]["creationTimestamp"]);
+            rivals.iter().any(|rival| {
+                let is_older = since <= text(&rival["metadata"]["creationTimestamp"]);
+                message(rival).contains(&claim) && (has_it || is_older)
+            })
         })
     }
 

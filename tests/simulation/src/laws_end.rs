@@ -287,7 +287,7 @@ impl<'e> End<'e> {
         let notes = self.notes;
         // What carries another owner's mark is not ours any more (law 2).
         let is_ours = |path: &str| self.objects.get(path).is_some_and(|object| !notes.is_foreign(object));
-        for (path, made) in notes.made.iter().filter(|(path, _)| is_ours(path.as_str())) {
+        for (path, made) in notes.made.iter().filter(|(path, made)| is_ours(path) && !notes.is_strangers(path, made)) {
             let id = path.rsplit('/').next().unwrap_or_default();
             let knows = |resource: &Value| {
                 // Who is unsure, or in the middle of something that cannot go on, has it in mind.
@@ -300,7 +300,8 @@ impl<'e> End<'e> {
             let was_left = made.uids.iter().filter_map(|uid| notes.resources.get(uid)).any(|seen| seen.left);
             let unusable = |resource: &Value| {
                 made.uids.iter().any(|maker| maker == uid(resource))
-                    && self.connection_of(resource).is_none_or(|connection| !is_usable(connection))
+                    && (self.connection_of(resource).is_none_or(|connection| !is_usable(connection))
+                        || self.will_find(resource, path))
             };
             let is_single = sort(made.kind).is_some_and(Sort::is_single) && made.kind != "PortalCustomDomain";
             if !was_left && !is_single && !notes.lives().any(|resource| knows(resource) || unusable(resource)) {
@@ -344,7 +345,7 @@ impl<'e> End<'e> {
             // One that is on its way out may have it still.
             let is_going = |other: &Value| is_deleting(other) && kind(other) == kind(rivals[0]);
             let waits = rivals.iter().all(|rival| reason(rival, "Ready") == "Conflict");
-            if waits && !self.notes.lives().any(is_going) {
+            if waits && !self.notes.lives().any(is_going) && !self.waits_for_paused(rivals) {
                 let what = format!("{} wait for each other with {key:?} in {collection}", names());
                 self.world.violate("law 12: nobody goes first", what);
             }

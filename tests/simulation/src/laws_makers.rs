@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     look::{label, own_connection, recorded_path, uid},
-    notes::{FOREIGN, Notes, Seen},
+    notes::{FOREIGN, Made, Notes, Seen},
     sorts::{Place, Shape, items, text},
 };
 use crate::{
@@ -75,6 +75,11 @@ impl Notes {
         }
     }
 
+    /// Whether what is at this path now was made by a stranger, after what the operator made there had gone.
+    pub(super) fn is_strangers(&self, path: &str, made: &Made) -> bool {
+        self.appeared.get(path).is_some_and(|at| *at > made.at)
+    }
+
     /// Whether a plan's faults may have answered a request with a refusal of their own: that is definite, and nobody told us of it.
     pub(super) fn may_be_refused(world: &World, operation: &str, sent: Millis) -> bool {
         world.plan.faults.iter().any(|fault| {
@@ -106,11 +111,36 @@ impl Notes {
                 // Whoever has our mark, or an id that follows from our names, is ours.
                 _ if has_our_mark => true,
                 Shape::Keyed => is_bound || (seen.ids.contains(id) && (seen.adopts || is_derived(seen, id))),
-                Shape::Collection => is_bound || (is_named && seen.adopts),
+                Shape::Collection => {
+                    is_bound || (is_named && (seen.adopts || self.looks_like_what_was_made(place, object, seen)))
+                }
             }
         };
         self.resources.values().any(|seen| seen.object["kind"] == sort.kind && gives(seen))
     }
+
+    /// Law 2c: a team that a create with an open intent made has gone before anybody saw it, and one that came after the create was sent
+    /// equals all of what was sent. It is the only possible outcome of that create, and recorded as such.
+    fn looks_like_what_was_made(&self, place: &Place, team: &Value, seen: &Seen) -> bool {
+        let description = &seen.object["spec"]["description"];
+        let Some(appeared) = self.appeared.get(&place.path) else { return false };
+        place.sort.kind == "PortalTeam"
+            && recorded_path(&seen.object) == Some(place.path.as_str())
+            && (description.is_null() || *description == team["description"])
+            && self.made.iter().any(|(path, made)| {
+                made.uids.iter().any(|maker| maker == uid(&seen.object))
+                    && made.at < *appeared
+                    && !self.alive.contains(path)
+            })
+    }
+}
+
+/// Whether a portal is another organization's: for a token of the first its 404 is an absence (law 3).
+pub(super) fn is_elsewhere(world: &World, path: &str) -> bool {
+    let id = path.split('/').nth(3).unwrap_or_default();
+    let state = world.state_of(Api::Konnect);
+    path.starts_with("/v2/portals/")
+        && items(&state["organizations"][FOREIGN]["portals"]).any(|portal| portal["id"] == id)
 }
 
 /// Whether an id was derived: no spec has it.

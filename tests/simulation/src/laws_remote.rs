@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     look::{is_paused, known_path, label, observes, own_connection, recorded_path, uid},
+    makers::is_elsewhere,
     notes::{Flight, Made, Notes, Seen, is_served},
     same::is_idle,
     sorts::{Place, Shape, items, objects, place, text},
@@ -99,7 +100,8 @@ impl Notes {
             // It may be there for another organization's token alone, and a person has said that it was meant to go.
             let seen = self.resources.get(&uids[0]).filter(|seen| !(self.confirmed && seen.left));
             let recorded = seen.and_then(|seen| recorded_path(&seen.object));
-            if let Some(path) = recorded.filter(|path| self.alive.contains(*path)) {
+            let is_there = |path: &&str| self.alive.contains(*path) && !(self.confirmed && is_elsewhere(world, path));
+            if let Some(path) = recorded.filter(is_there) {
                 world.violate("law 3: create of what is there", format!("{request} is sent, and {path} is there"));
             }
         }
