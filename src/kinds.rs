@@ -9,8 +9,8 @@ use crate::{
         kind::{connection, kind},
     },
     konnect::{
-        KonnectConnection, Portal, PortalAuditLogReplay, PortalAuthentication, PortalCustomDomain, PortalDeveloper,
-        PortalIdentityProvider, PortalProductVersion, PortalTeam,
+        KonnectConnection, Portal, PortalAuditLogReplay, PortalAuditLogWebhook, PortalAuthentication,
+        PortalCustomDomain, PortalDeveloper, PortalIdentityProvider, PortalProductVersion, PortalTeam,
     },
 };
 
@@ -32,6 +32,7 @@ macro_rules! kinds {
 
 kinds! {
     connections: AcpConnection, KonnectConnection;
-    resources: AuthorizationServer, Consent, ConsentAction, OAuthClient, Portal, PortalAuditLogReplay, PortalAuthentication,
-        PortalCustomDomain, PortalDeveloper, PortalIdentityProvider, PortalProductVersion, PortalTeam;
+    resources: AuthorizationServer, Consent, ConsentAction, OAuthClient, Portal, PortalAuditLogReplay,
+        PortalAuditLogWebhook, PortalAuthentication, PortalCustomDomain, PortalDeveloper, PortalIdentityProvider,
+        PortalProductVersion, PortalTeam;
 }

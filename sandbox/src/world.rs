@@ -223,7 +223,8 @@ impl Portal {
         shown["product_versions"] =
             versions.map(|version| konnect::shown_version(&organization.auth_strategies, version)).collect();
         shown["published_products"] = json!(self.published_products);
-        shown["audit_log_webhook"] = json!(self.audit_log_webhook);
+        // Also where the API would say that there is none: it does nothing in either case.
+        shown["audit_log_webhook"] = self.audit_log_webhook.clone().unwrap_or_else(konnect::unconfigured_webhook);
         shown["audit_log_replay_job"] = json!(self.audit_log_replay_job.as_ref().map(ReplayJob::show));
         shown["custom_domain_v3"] = json!(self.domain.as_ref().map(Domain::show_whole));
         shown

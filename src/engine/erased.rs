@@ -54,6 +54,8 @@ pub trait Ops: Send + Sync + 'static {
     fn milestones(&self, object: &Value) -> Vec<Milestone>;
     /// See [`Kind::normalize`].
     fn normalize(&self, object: Value) -> Value;
+    /// See [`Kind::unset`].
+    fn unset(&self) -> Option<Value>;
     /// See [`Kind::patched`].
     fn patched(&self, body: Map<String, Value>) -> Map<String, Value>;
     /// See [`Kind::waits_for`].
@@ -62,6 +64,8 @@ pub trait Ops: Send + Sync + 'static {
     fn natural_key(&self, object: &Raw) -> Option<String>;
     /// See [`Kind::chosen_id`]; none for an object that does not decode.
     fn chosen_id(&self, object: &Raw) -> Option<String>;
+    /// See [`Kind::exclusive`]; none for an object that does not decode.
+    fn exclusive(&self, object: &Raw) -> Option<&'static str>;
     /// See [`Kind::is_built_in`].
     fn is_built_in(&self, object: &Value) -> bool;
     /// See [`Kind::output_secret`]; none for an object that does not decode.
@@ -207,6 +211,9 @@ impl<K: Kind> Ops for Erased<K> {
     fn normalize(&self, object: Value) -> Value {
         K::normalize(object)
     }
+    fn unset(&self) -> Option<Value> {
+        K::unset()
+    }
     fn patched(&self, body: Map<String, Value>) -> Map<String, Value> {
         K::patched(body)
     }
@@ -218,6 +225,9 @@ impl<K: Kind> Ops for Erased<K> {
     }
     fn chosen_id(&self, object: &Raw) -> Option<String> {
         typed::<K>(object).ok()?.chosen_id()
+    }
+    fn exclusive(&self, object: &Raw) -> Option<&'static str> {
+        typed::<K>(object).ok()?.exclusive()
     }
     fn is_built_in(&self, object: &Value) -> bool {
         K::is_built_in(object)

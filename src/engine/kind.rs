@@ -161,6 +161,11 @@ pub trait Kind: Object + HasStatus<Status = Status<Self::Extra>> {
         None
     }
 
+    /// What at most one object of a collection can have at the API, and this spec asks for: the name of its field that is true.
+    fn exclusive(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether an object is part of the API itself, and nobody's to manage.
     #[must_use]
     fn is_built_in(_object: &Value) -> bool {
@@ -184,6 +189,13 @@ pub trait Kind: Object + HasStatus<Status = Status<Self::Extra>> {
     #[must_use]
     fn normalize(object: Value) -> Value {
         object
+    }
+
+    /// For what a parent always has: how it is where the API does not show it, because nobody has set anything of it yet. None where the
+    /// API always shows it.
+    #[must_use]
+    fn unset() -> Option<Value> {
+        None
     }
 
     /// The body of a PATCH as the API wants it, from the fields that differ.

@@ -2,6 +2,7 @@
 mod connection;
 mod portal;
 mod portal_audit_log_replay;
+mod portal_audit_log_webhook;
 mod portal_authentication;
 mod portal_custom_domain;
 mod portal_developer;
@@ -12,6 +13,7 @@ mod portal_team;
 pub use connection::{KonnectConnection, KonnectConnectionSpec};
 pub use portal::{Portal, PortalSpec};
 pub use portal_audit_log_replay::{PortalAuditLogReplay, PortalAuditLogReplaySpec};
+pub use portal_audit_log_webhook::{PortalAuditLogWebhook, PortalAuditLogWebhookSpec};
 pub use portal_authentication::{PortalAuthentication, PortalAuthenticationSpec};
 pub use portal_custom_domain::{PortalCustomDomain, PortalCustomDomainSpec};
 pub use portal_developer::{PortalDeveloper, PortalDeveloperSpec};

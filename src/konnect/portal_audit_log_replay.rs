@@ -84,7 +84,7 @@ impl Kind for PortalAuditLogReplay {
     }
 
     fn natural_key(&self) -> Option<String> {
-        Some(self.spec.portal_ref.text())
+        Some(self.spec.portal_ref.text(self.metadata.namespace.as_deref()))
     }
 
     fn milestones(job: &Value) -> Vec<Milestone> {

@@ -147,7 +147,7 @@ impl Kind for PortalAuthentication {
     }
 
     fn natural_key(&self) -> Option<String> {
-        Some(self.spec.portal_ref.text())
+        Some(self.spec.portal_ref.text(self.metadata.namespace.as_deref()))
     }
 
     /// What is written as `oidc_issuer` is read as `oidc_config.issuer`, and so on.

@@ -140,7 +140,7 @@ impl Kind for PortalCustomDomain {
     }
 
     fn natural_key(&self) -> Option<String> {
-        Some(self.spec.portal_ref.text())
+        Some(self.spec.portal_ref.text(self.metadata.namespace.as_deref()))
     }
 
     /// A create takes certificate and key within `ssl`, a change beside `enabled`, and nothing else of `ssl`.

@@ -138,6 +138,8 @@ impl Kind for PortalIdentityProvider {
             rules: RULES,
             secrets: &["client_secret"],
             fixed: &["type"],
+            // A portal has one of each type: the type alone would make a stranger's provider equal to what was sent.
+            telling: &["config.issuer_url", "config.client_id", "config.idp_metadata_url", "config.idp_metadata_xml"],
             // The contract: versions of the API before 2025-06-19 do not know it in a create.
             later: &["enabled"],
             ..desired
@@ -146,6 +148,11 @@ impl Kind for PortalIdentityProvider {
 
     fn natural_key(&self) -> Option<String> {
         Some(self.spec.type_.clone())
+    }
+
+    /// The contract leaves open whether the API refuses to enable a second one or silently disables the first: then two would take turns.
+    fn exclusive(&self) -> Option<&'static str> {
+        (self.spec.enabled == Some(true)).then_some("enabled")
     }
 
     /// A config is taken whole, and refused with an empty text in it, which the API itself may show (Kong/terraform-provider-konnect#419).
@@ -206,6 +213,23 @@ mod tests {
         assert_eq!(patched(json!({"config": read})), sent);
         assert_eq!(patched(json!({"config": {"idp_metadata_url": null}})), json!({"config": {}}));
         assert_eq!(patched(json!({"enabled": true})), json!({"enabled": true}));
+    }
+
+    #[test]
+    fn only_who_says_that_it_is_to_be_enabled_is_in_anothers_way() {
+        let exclusive = |enabled: Value| {
+            let spec = json!({"portalRef": {"name": "docs"}, "type": "saml", "enabled": enabled, "config": {}});
+            let manifest = json!({
+                "apiVersion": "konnect.portico.dev/v1alpha1",
+                "kind": "PortalIdentityProvider",
+                "metadata": {"name": "work"},
+                "spec": spec,
+            });
+            serde_json::from_value::<PortalIdentityProvider>(manifest).unwrap().exclusive()
+        };
+        assert_eq!(exclusive(json!(true)), Some("enabled"));
+        assert_eq!(exclusive(json!(false)), None);
+        assert_eq!(exclusive(Value::Null), None);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //! change. The rest of its life is in `conformance`.
 use std::time::Duration;
 
-use portico_sandbox::{Effect, Plant};
+use portico_sandbox::{Effect, Options, Plant, Switches};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     tripwire::{Side, When},
     world::{World, merge},
-    world_steps::{assert_nothing_sent, id, status},
+    world_steps::{ask_for_a_look, assert_nothing_sent, id, status},
 };
 
 const KIND: &str = "PortalProductVersion";
@@ -124,7 +124,9 @@ async fn a_strangers_publication_is_refused_untouched_and_taken_over_when_told()
         "auto_approve_registration": false,
         "deprecated": true,
     });
-    world.stranger_makes(Plant::PortalProductVersion { portal, body });
+    // As any other program that uses the API.
+    let versions = format!("/v2/portals/{portal}/product-versions");
+    assert_eq!(world.by_hand(Method::POST, &versions, Some(body)).await, 201);
     let before = only(&world);
     world.sandbox.reset_exchanges();
     let ours = json!({"publishStatus": "published", "deprecated": true, "notifyDevelopers": true});
@@ -272,5 +274,36 @@ async fn a_version_that_nobody_made_is_waited_for_in_the_apis_words() {
     world.stranger_makes(Plant::ApiProductVersion { id: Some(version.into()), product, name: "v1".into() });
     assert_eq!(id(&world.synced(KIND, NAME).await), version);
     only(&world);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_whose_product_somebody_has_to_publish_first_says_so_and_comes_after_it() {
+    // Whether it is so is not documented.
+    let switches = Switches { version_needs_product: true, ..Switches::default() };
+    let mut world = World::with("version-product", Options { switches, ..Options::default() }).await;
+    world.start();
+    world.connection(json!({})).await;
+    world.portal("docs", json!({})).await;
+    let portal = id(&world.synced("Portal", "docs").await);
+    let product = world.product();
+    let made = Plant::ApiProductVersion { id: None, product: product.clone(), name: "v1".into() };
+    let version = world.stranger_makes(made);
+    publish(&world, &version, json!({})).await;
+    let message = world.unready(KIND, NAME, "InvalidSpec").await;
+    assert!(message.contains("its API product is not published in the portal"), "{message}");
+    assert_eq!(publications(&world), Vec::<Value>::new());
+    let publication = json!({"api_products": { &product: {"publish_status": "published"} }});
+    let path = format!("/v2/portals/{portal}/publish");
+    assert_eq!(world.by_hand(Method::POST, &path, Some(publication)).await, 204);
+    ask_for_a_look(&world, KIND, NAME, "published").await;
+    assert_eq!(id(&world.synced(KIND, NAME).await), version);
+    assert_eq!(only(&world)["publish_status"], "published");
+    // The portal shows its product, with this one version.
+    assert_eq!(world.by_hand(Method::GET, &format!("/v2/portals/{portal}/products"), None).await, 200);
+    let exchanges = world.sandbox.exchanges();
+    let listed = exchanges.iter().rfind(|exchange| exchange.operation.as_deref() == Some("list-portal-products"));
+    let products = listed.expect("it was called just now").response_body["data"].clone();
+    assert_eq!((&products[0]["id"], &products[0]["version_count"]), (&json!(product), &json!(1)));
     world.end().await;
 }

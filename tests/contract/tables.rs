@@ -1,7 +1,7 @@
 //! What the specs have under another name than the contract, or deliberately not, and where they are stricter; each with the reason.
 
 /// The resources of Konnect's contract that the kinds cover: which kind, and where in its spec their fields are.
-pub(crate) const RESOURCES: [(&str, &str, &str); 11] = [
+pub(crate) const RESOURCES: [(&str, &str, &str); 12] = [
     ("Portal", "Portal", ""),
     ("PortalTeam", "PortalTeam", ""),
     ("PortalTeamRole", "PortalTeam", "roles.items[]."),
@@ -11,6 +11,7 @@ pub(crate) const RESOURCES: [(&str, &str, &str); 11] = [
     ("PortalIdentityProvider", "PortalIdentityProvider", ""),
     ("PortalProductVersion", "PortalProductVersion", ""),
     ("PortalDeveloper", "PortalDeveloper", ""),
+    ("PortalAuditLogWebhook", "PortalAuditLogWebhook", ""),
     ("PortalAuditLogReplayJob", "PortalAuditLogReplay", ""),
     ("PortalCustomDomain", "PortalCustomDomain", ""),
 ];

@@ -43,6 +43,7 @@ fn configured(world: &World, call: &Call<'_>) -> Result<Value, Problem> {
     }
 }
 
-fn unconfigured() -> Value {
+/// The webhook of a portal of which nobody has configured one.
+pub(crate) fn unconfigured() -> Value {
     json!({"enabled": false})
 }

@@ -18,6 +18,7 @@ mod teams;
 use serde_json::Value;
 
 pub(crate) use audit_log_replay::{ReplayJob, UNSET};
+pub(crate) use audit_log_webhook::unconfigured as unconfigured_webhook;
 pub(crate) use authentication::shown as shown_settings;
 pub(crate) use custom_domain::Domain;
 pub(crate) use plant::plant;

@@ -118,6 +118,9 @@ async fn a_webhook_may_be_missing_or_fail() {
     let webhook = format!("{}/audit-log-webhook", acme.portal("docs").await);
     let status = format!("{webhook}/status");
     assert_eq!(acme.get(&webhook).await.status, 404);
+    let state = acme.sandbox.state();
+    let shown = &state["organizations"]["acme"]["portals"][0]["audit_log_webhook"];
+    assert_eq!(*shown, json!({"enabled": false}), "it does nothing, whatever the API says");
     assert_eq!(acme.get(&status).await.status, 404);
     acme.patch(&webhook, json!({"enabled": true, "audit_log_destination_id": DESTINATION})).await;
     let read = acme.get(&status).await.body;

@@ -114,8 +114,9 @@ macro_rules! suite {
 
 suite! {
     connections: AcpConnection, KonnectConnection;
-    resources: AuthorizationServer, Consent, ConsentAction, OAuthClient, Portal, PortalAuditLogReplay, PortalAuthentication,
-        PortalCustomDomain, PortalDeveloper, PortalIdentityProvider, PortalProductVersion, PortalTeam;
+    resources: AuthorizationServer, Consent, ConsentAction, OAuthClient, Portal, PortalAuditLogReplay,
+        PortalAuditLogWebhook, PortalAuthentication, PortalCustomDomain, PortalDeveloper, PortalIdentityProvider,
+        PortalProductVersion, PortalTeam;
 }
 
 #[test]

@@ -18,8 +18,9 @@ pub(crate) enum Shape {
 }
 
 /// The kinds whose objects are not simply made.
-const SHAPES: [(&str, Shape); 5] = [
+const SHAPES: [(&str, Shape); 6] = [
     ("PortalAuditLogReplay", Shape::Action),
+    ("PortalAuditLogWebhook", Shape::Singleton),
     ("PortalAuthentication", Shape::Singleton),
     ("PortalCustomDomain", Shape::Sole),
     ("PortalDeveloper", Shape::Claimed),

@@ -21,7 +21,7 @@ pub(crate) const VARIABLE: &str = "PORTICO_EXCHANGES";
 const FOLDER: &str = "target/exchanges";
 
 /// How many operations of the contracts the operator's tests must run.
-const NEEDED: usize = 64;
+const NEEDED: usize = 70;
 
 /// The record of a run that is under way.
 pub(crate) struct Recording {

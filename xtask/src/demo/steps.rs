@@ -80,7 +80,7 @@ const CONNECTION: &str = "konnectconnection/acme";
 const CONDITIONS: &str = r#"jsonpath={range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}"#;
 
 /// What the examples declare.
-const RESOURCES: [&str; 14] = [
+const RESOURCES: [&str; 15] = [
     CONNECTION,
     PORTAL,
     "portalteam/api-readers",
@@ -89,6 +89,7 @@ const RESOURCES: [&str; 14] = [
     "portalproductversion/payments-v1",
     "portaldeveloper/ann",
     "portalauditlogreplay/after-the-outage",
+    "portalauditlogwebhook/audit-logs",
     "portalcustomdomain/developers-domain",
     "acpconnection/identity",
     "authorizationserver/login",
