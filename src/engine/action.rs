@@ -57,7 +57,7 @@ impl Pass<'_> {
             self.status.creating = None;
         }
         let runs = self.ops.milestones(&last).iter().any(|milestone| milestone.poll && milestone.met.is_err());
-        if runs || self.is_anothers_turn(resolved) {
+        if runs || !self.take_turn(resolved) || self.is_anothers_turn(resolved) {
             return Err(self.another_runs());
         }
         let mut body = fresh_body(&resolved.desired.body);
@@ -108,8 +108,8 @@ impl Pass<'_> {
 
     /// Whether another resource has started one there and has not seen its end: it would never see it if this one began.
     fn is_anothers_turn(&self, resolved: &Resolved) -> bool {
-        let same = self.ops.natural_key(&self.object);
-        let others = self.engine.cache.claimants(self.key.kind, same.as_deref(), None);
+        // Of all namespaces, which name the same parent in different words.
+        let others = self.engine.cache.of_kind(self.key.kind);
         others.into_iter().any(|(key, other)| {
             let status = other.status();
             let ended = self.ops.milestone_conditions().iter().any(|condition| status.is_true(condition));

@@ -22,11 +22,15 @@ use super::{
     status::{State, Status, Tri, conditions},
     stop::{Again, Halt, Judgement, Stop},
     sweep::sweep,
+    sweep_cost::text,
+    working::{tell_connection, turn_to},
 };
 use crate::remote::{ApiError, Call, gate::Shut};
 
 /// After this many intervals without an answer the state of objects counts as not known.
 const SILENT_INTERVALS: u32 = 3;
+/// What the status calls the interval between sweeps that was stretched.
+const SWEEP_INTERVAL: &str = "sweepInterval";
 
 /// One pass over a connection.
 pub struct ConnectionPass<'e> {
@@ -51,6 +55,7 @@ impl<'e> ConnectionPass<'e> {
 
     /// Runs to the end, and writes the status.
     pub async fn run(mut self) -> Outcome {
+        tell_connection(&self.object);
         if self.object.is_deleting() {
             return self.run_deletion().await;
         }
@@ -74,7 +79,8 @@ impl<'e> ConnectionPass<'e> {
         };
         let built =
             |known: &Option<Known>| known.as_ref().map(|k| (k.uid.clone(), k.fingerprint.clone(), k.generation));
-        let changed = usable(&before) != usable(&after) || built(&before) != built(&after);
+        let trouble = |known: &Option<Known>| known.as_ref().and_then(|k| k.trouble.as_ref()).map(|wait| wait.reason);
+        let changed = usable(&before) != usable(&after) || trouble(&before) != trouble(&after);
         let mut outcome = self.finish(word, later).await;
         let (engine, key) = (self.engine, self.key);
         if built(&before) != built(&after) {
@@ -83,13 +89,10 @@ impl<'e> ConnectionPass<'e> {
             // Those who wait for the connection go on; those who wait after a failure of their own keep waiting.
             engine.nudge_dependents(&Target::Resource(key.clone()));
         }
-        // After a sweep that did not see everything the next one comes sooner.
-        let interval = |known: &Known| {
-            let resync = known.common.resync();
-            if known.sweep_trouble.is_some() { resync.min(engine.settings.backoff_max) } else { resync }
-        };
+        let interval = |known: &Known| known.interval(engine.settings.backoff_max);
         let due = |known: &Known| known.swept.is_none_or(|at| at.elapsed() >= interval(known));
         if let Some(known) = after.filter(|known| result.is_ok() && due(known)) {
+            turn_to(None);
             self.requests += sweep(engine, key, &known).await;
             self.show_sweep();
             let wait = engine.links.get(key).map_or(known.common.resync(), |known| interval(&known));
@@ -102,6 +105,12 @@ impl<'e> ConnectionPass<'e> {
     /// What the last sweep saw, or why it did not.
     fn show_sweep(&mut self) {
         let Some(known) = self.engine.links.get(self.key) else { return };
+        // After a restart what the status says stands until the first sweep has shown its cost.
+        if let Some(stretched) = known.stretched() {
+            self.status.extra.insert(SWEEP_INTERVAL.to_owned(), text(stretched).into());
+        } else if known.swept.is_some() {
+            self.status.extra.remove(SWEEP_INTERVAL);
+        }
         if let Some(trouble) = &known.sweep_trouble {
             let message = format!("Not all objects could be looked at: {}", trouble.message);
             // What vanished at once is the graver news.
@@ -224,8 +233,9 @@ impl<'e> ConnectionPass<'e> {
                 self.show_sweep();
                 self.condition(conditions::RECONCILING, None);
                 self.condition(conditions::STALLED, None);
-                let resync = self.engine.links.get(self.key).map_or(super::spec::RESYNC, |k| k.common.resync());
-                ("ready", Some((now + self.engine.jitter(resync), Lane::Sweep)))
+                let soon = self.engine.settings.backoff_max;
+                let interval = self.engine.links.get(self.key).map_or(super::spec::RESYNC, |k| k.interval(soon));
+                ("ready", Some((now + self.engine.jitter(interval), Lane::Sweep)))
             }
             Err(Stop::Halt(halt)) => {
                 self.note_silence();
@@ -268,7 +278,8 @@ impl<'e> ConnectionPass<'e> {
     fn note_silence(&self) {
         let mut news = false;
         self.engine.links.change(self.key, |known| {
-            let long = known.answered.is_some_and(|at| at.elapsed() >= known.common.resync() * SILENT_INTERVALS);
+            let interval = known.interval(Duration::MAX);
+            let long = known.answered.is_some_and(|at| at.elapsed() >= interval * SILENT_INTERVALS);
             news = long && !known.out_of_touch;
             known.out_of_touch |= long;
         });
@@ -302,6 +313,10 @@ impl<'e> ConnectionPass<'e> {
         if let Some((warning, reason, note)) = transition(&before, &self.status).filter(|_| !self.object.is_deleting())
         {
             self.engine.events.publish(self.ops.info(), &self.object, warning, reason, &note);
+        }
+        // Those who wait say why, and that is another reason now. Not at every try: a thousand of them would write a thousand times.
+        if self.engine.links.get(self.key).is_some_and(|known| known.link.gate().take_turn()) {
+            self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
         }
         Outcome { word, requests: self.requests, later }
     }

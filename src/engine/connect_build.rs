@@ -17,6 +17,7 @@ use super::{
     reason::Reason,
     spec::ConnectionCommon,
     stop::Stop,
+    sweep_cost::Pace,
 };
 use crate::remote::{
     Credential, Link, LinkSettings,
@@ -53,13 +54,13 @@ impl ConnectionPass<'_> {
 
     /// Makes a link of all that it is built from, and of what is known of the one before. Keeps that one where nothing differs.
     pub(super) fn install(&self, common: &ConnectionCommon, base: Url, material: Material) -> Result<(), Stop> {
-        let Material { credential, version, ca } = material;
-        let fingerprint = fingerprint(&credential.identity(), ca.as_deref());
+        let fingerprint = fingerprint(&material.credential.identity(), material.ca.as_deref());
+        let (version, material) = (material.version.clone(), Arc::new(material));
         let generation = self.object.generation();
         let uid = self.object.uid();
         let old = self.engine.links.get(self.key).filter(|known| known.uid == uid);
         if old.as_ref().is_some_and(|known| known.fingerprint == fingerprint && known.generation == generation) {
-            self.engine.links.change(self.key, |known| known.version = version);
+            self.engine.links.change(self.key, |known| (known.version, known.material) = (version, material));
             return Ok(());
         }
         let rate = Rate {
@@ -74,14 +75,14 @@ impl ConnectionPass<'_> {
         let http = self
             .engine
             .http
-            .build(ca.as_deref())
+            .build(material.ca.as_deref())
             .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("caBundleRef: {e}")))?;
         let (queue, key, lease) = (self.engine.queue.clone(), self.key.clone(), self.engine.lease.clone());
         let link = Link::new(LinkSettings {
             api: self.ops.api(),
             base,
             http,
-            tokens: Tokens::new(credential),
+            tokens: Tokens::new(material.credential.clone()),
             deadline: common.deadline(),
             pause: self.engine.settings.backoff,
             allow: self.engine.settings.allow.clone(),
@@ -96,7 +97,8 @@ impl ConnectionPass<'_> {
         let fresh = match old {
             // Only settings changed: what is known of the credential still holds.
             Some(old) if old.fingerprint == fingerprint => {
-                Known { link, common: common.clone(), generation, version, ..old }
+                let pace = Pace::default();
+                Known { link, common: common.clone(), generation, version, material, pace, ..old }
             }
             old => Known {
                 uid: uid.to_owned(),
@@ -105,12 +107,14 @@ impl ConnectionPass<'_> {
                 generation,
                 fingerprint,
                 version,
+                material,
                 sweep_trouble: None,
                 trouble: Some(untried),
                 verified: false,
                 deleting: false,
                 answered: None,
                 swept: None,
+                pace: Pace::default(),
                 out_of_touch: old.as_ref().is_some_and(|k| k.out_of_touch),
                 missing: old.as_ref().map(|k| k.missing.clone()).unwrap_or_default(),
                 confirmed: old.map(|k| k.confirmed).unwrap_or_default(),

@@ -1,4 +1,8 @@
 //! The end of a connection: it stays while anything with a recorded id uses it.
+//!
+//! It is not swept any more. Passes of resources that live on are refused the connection, so that nothing that a sweep saw could be
+//! looked at or put back; their status keeps what was seen last, a new spec is answered with `ConnectionNotReady`, and `Ready=False` of the
+//! connection says why. All its requests are left to the deletions that it stays for.
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,16 +13,19 @@ use super::{
     done::Outcome,
     escrow,
     key::{Key, Target},
-    kind::Identity,
+    kind::{Identity, Ops},
     kubernetes::KubeError,
     queue::Lane,
     raw::Raw,
     reason::Reason,
     report::backoff,
-    spec::{Common, ConnectionCommon, annotations},
+    spec::{ConnectionCommon, annotations},
     status::{State, conditions},
     stop::{Judgement, Stop},
 };
+
+/// So long a refusal to erase what is kept may pass, before the deletion ends without that.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl ConnectionPass<'_> {
     /// A connection stays while anything with a recorded id uses it.
@@ -40,6 +47,7 @@ impl ConnectionPass<'_> {
             }
         }
         self.engine.links.change(self.key, |known| known.deleting = true);
+        let turn = self.turn().await;
         let users: Vec<String> = self.users();
         if users.is_empty() || self.object.annotation(annotations::ORPHAN) == Some("true") {
             return match self.let_go().await {
@@ -48,13 +56,15 @@ impl ConnectionPass<'_> {
                     self.engine.links.forget(self.key, self.object.uid());
                     Outcome { word: "deleted", requests: self.requests, later: None }
                 }
-                Err(_) => Outcome {
-                    word: "kubernetes",
-                    requests: self.requests,
-                    later: Some((Instant::now() + Duration::from_millis(100), Lane::Retry)),
-                },
+                Err(stop) => {
+                    let is_refused = matches!(stop, Stop::Kube(KubeError::Forbidden(_)));
+                    let pause = if is_refused { Duration::from_secs(5) } else { Duration::from_millis(100) };
+                    let later = Some((Instant::now() + pause, Lane::Retry));
+                    Outcome { word: "kubernetes", requests: self.requests, later }
+                }
             };
         }
+        drop(turn);
         self.try_for_deletions(without_secret.as_ref()).await;
         self.keep_escrow().await;
         let shown = users.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
@@ -77,8 +87,8 @@ impl ConnectionPass<'_> {
     async fn let_go(&mut self) -> Result<(), Stop> {
         match self.erase_escrow().await {
             Ok(()) => {}
-            // A deletion always ends.
-            Err(KubeError::Forbidden(why)) => {
+            // A deletion always ends. But a refusal may pass, and afterwards nobody would find what is kept.
+            Err(KubeError::Forbidden(why)) if self.is_out_of_patience() => {
                 let name = escrow::name(self.key, self.object.uid());
                 tracing::warn!(connection = %self.key, secret = name, why, "the credential kept for deletions stays: delete its Secret by hand");
             }
@@ -88,6 +98,13 @@ impl ConnectionPass<'_> {
         self.take(released)?;
         self.engine.released(self.key, &self.object);
         Ok(())
+    }
+
+    /// Whether Kubernetes has refused for long to erase what is kept, or a person gives it up.
+    fn is_out_of_patience(&self) -> bool {
+        let now = Instant::now();
+        let since = self.engine.remember(self.object.uid(), |memory| *memory.erasure_refused.get_or_insert(now));
+        now >= since + PATIENCE || self.object.annotation(annotations::ORPHAN) == Some("true")
     }
 
     /// In a namespace that is being deleted the Secret may be gone before this connection is being deleted, too. After a restart what is
@@ -150,8 +167,20 @@ impl ConnectionPass<'_> {
 
     /// Who has an object, or an open create, through this connection.
     pub(super) fn users(&self) -> Vec<String> {
+        let all = self.held_through(|ops, object| ops.identity_of(object) != Identity::Intent);
+        all.map(|key| key.to_string()).collect()
+    }
+
+    /// Whether anything may have an object through this connection, or have one before long: a create that is refused is tried again.
+    pub(super) fn is_used(&self) -> bool {
+        self.held_through(|_, _| true).next().is_some()
+    }
+
+    /// Those with our finalizer that have something recorded through this connection; of those that have nothing recorded, the ones that
+    /// would, as far as `unrecorded` takes them.
+    fn held_through(&self, unrecorded: impl Fn(&'static dyn Ops, &Raw) -> bool) -> impl Iterator<Item = Key> {
         let name = format!("{}/{}", self.key.namespace, self.key.name);
-        let uses = |key: &Key, object: &Raw| {
+        let uses = move |key: &Key, object: &Raw| {
             let Some(AnyKind::Resource(ops)) = self.engine.cache.ops(key.kind) else { return false };
             let status = object.status();
             if let Some(recipe) = status.recorded(&self.engine.owner, object.uid()) {
@@ -160,16 +189,12 @@ impl ConnectionPass<'_> {
             if let Some(intent) = status.intent(&self.engine.owner, object.uid()) {
                 return ops.connection() == self.key.kind && intent.connection == name;
             }
-            // Held and nothing recorded: a create may be under way, or a crash came between it and its record.
-            let named = object.spec::<Common>().ok().and_then(|common| common.connection_ref);
-            ops.identity_of(object) != Identity::Intent
+            // A create may be under way, or a crash came between it and its record.
+            unrecorded(ops, object)
                 && ops.connection() == self.key.kind
-                && named.is_some_and(|reference| {
-                    let namespace = reference.namespace.as_deref().unwrap_or(&key.namespace);
-                    reference.name == *self.key.name && *namespace == *self.key.namespace
-                })
+                && self.engine.connection_of(ops, key, object).as_ref() == Some(self.key)
         };
         let all = self.engine.cache.all().into_iter();
-        all.filter(|(key, object)| object.is_held() && uses(key, object)).map(|(key, _)| key.to_string()).collect()
+        all.filter(move |(key, object)| object.is_held() && uses(key, object)).map(|(key, _)| key)
     }
 }

@@ -1,20 +1,24 @@
 //! What all passes share.
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use k8s_openapi::jiff::Timestamp;
 use ring::hmac;
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{OnceCell, RwLock},
+    time::Instant,
+};
 
 use super::{
     cache::{AnyKind, Cache, Change, Kinds},
-    claim::Claims,
+    claims::Claims,
     edges::Edges,
     escrow::Kept,
     events::Events,
+    gone::Gone,
     key::{Key, Target},
     kubernetes::{KubeError, Kubernetes},
     lease::Lease,
@@ -25,6 +29,7 @@ use super::{
     raw::Raw,
     secrets::Stored,
     settings::Settings,
+    sweep_cost::Huge,
 };
 use crate::remote::{HttpFactory, Path, Place};
 
@@ -57,20 +62,31 @@ pub struct Memory {
     pub generation: i64,
     /// The open create, and when this process first saw it.
     pub intent: Option<(String, Instant)>,
+    /// Of a connection: the fingerprint of the credential that was last seen to be of the account of its objects.
+    pub proven: Option<String>,
     /// Objects with this resource's mark that are not its own, as a sweep saw them.
     pub duplicates: Vec<Path>,
     /// Whether this process put the finalizer there: no earlier one can have sent a create.
     pub held: bool,
     /// Until when a create of this process without an answer may still take effect unseen.
     pub unsettled: Option<Instant>,
-    /// When this process made the object: for a while reads may not show it.
+    /// When this process made the object, or of a marked one first saw it: for a while reads may not show it.
     pub made: Option<Instant>,
     /// A look that the API could not answer is still owed.
     pub look: bool,
+    /// Since when its deletion waits for what has to go first.
+    pub waits_since: Option<Instant>,
     /// When to ask next for something that takes its time.
     pub ask: Option<Instant>,
     /// Of a connection: what is kept for the day on which its credential is gone.
     pub escrow: Kept,
+    /// Of a connection: since when Kubernetes refuses to erase that.
+    pub erasure_refused: Option<Instant>,
+    /// Of a connection: who writes or erases what is kept has it alone; others have it from when they have seen that it is there until
+    /// they count as users.
+    pub escrow_turn: Arc<RwLock<()>>,
+    /// Of a connection: the collections that are far larger than what is ours in them.
+    pub huge: BTreeMap<Path, Huge>,
 }
 
 /// A Secret that this process writes.
@@ -107,6 +123,8 @@ pub struct Engine {
     pub events: Events,
     /// Who speaks for an object right now.
     pub claims: Claims,
+    /// What was deleted just now, which listings may show still.
+    pub gone: Gone,
     /// The right to write.
     pub lease: Arc<Lease>,
     /// Where the randomness of secrets comes from.
@@ -160,6 +178,7 @@ impl Engine {
             metrics: parts.metrics,
             events: parts.events,
             claims: Claims::default(),
+            gone: Gone::default(),
             lease: parts.lease,
             entropy: parts.entropy,
             digest_key: OnceCell::new(),
@@ -222,6 +241,16 @@ impl Engine {
     /// Wakes everyone who depends on something. What is in order is not looked at for a change of a resource: nothing of its own changed.
     pub fn wake_dependents(&self, target: &Target) {
         let cause = if matches!(target, Target::Resource(_)) { Cause::Start } else { Cause::Look };
+        self.wake_all(target, cause);
+    }
+
+    /// Something that others depend on is seen for the first time. It was there before this process was, so whoever is in order and was
+    /// sent what it holds is not looked at for it.
+    pub fn introduce(&self, target: &Target) {
+        self.wake_all(target, Cause::Start);
+    }
+
+    fn wake_all(&self, target: &Target, cause: Cause) {
         for key in self.edges.dependents(target) {
             self.queue.push(&key, Lane::Retry, cause);
         }
@@ -239,6 +268,7 @@ impl Engine {
         let lane = if object.is_deleting() { Lane::Deletion } else { Lane::User };
         let before = super::watch::claimants(self, key);
         let connection = self.awaits_escrow(key, &object);
+        self.queue.answered(key, object.version());
         if self.cache.wrote(key, object) == Change::User {
             self.queue.push(key, lane, Cause::Look);
             self.wake_dependents(&Target::Resource(key.clone()));
@@ -253,6 +283,7 @@ impl Engine {
     /// version than before: nothing else says so until a watch does.
     pub fn released(&self, key: &Key, object: &Raw) {
         if object.is_deleting() && object.metadata.finalizers.as_ref().is_none_or(Vec::is_empty) {
+            self.cache.ends(key, object.uid());
             super::watch::remove(self, key, Some(object.uid()));
         }
     }

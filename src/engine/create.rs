@@ -1,4 +1,6 @@
 //! Making an object so that it is made once, whatever crashes in between (law 1).
+use std::time::Duration;
+
 use http::Method;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -36,16 +38,7 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`]; an answer that says definitely that nothing was made clears the intent, any other keeps it.
     pub async fn create(&mut self, resolved: &Resolved) -> Result<Made, Stop> {
-        let window = resolved.link().deadline() + self.engine.settings.consistency;
-        let by_an_earlier_process = self.was_held && resolved.identity == Identity::Mark;
-        let unsettled = self.engine.remember(self.object.uid(), |memory| {
-            if by_an_earlier_process && !memory.held {
-                // It may have sent a create just before it ended.
-                memory.held = true;
-                memory.unsettled = Some(Instant::now() + window);
-            }
-            memory.unsettled
-        });
+        let unsettled = self.unsettled_until(resolved);
         // Two creates of one derived id still make one object.
         let repeatable = resolved.identity == Identity::Derived;
         if let Some(until) = unsettled.filter(|until| *until > Instant::now() && !repeatable) {
@@ -54,6 +47,8 @@ impl Pass<'_> {
         // A spec whose parts cannot be computed is refused before anything is made.
         let anywhere = resolved.collection.then("new");
         self.engine.parts(self.ops, self.key, &self.object, &anywhere, &resolved.connection_name())?;
+        // A process that finds the finalizer and nothing else needs the credential, to ask whether something was made.
+        let kept = self.keep_first(resolved).await?;
         self.hold().await?;
         let link = resolved.link().clone();
         let mut body = fresh_body(&resolved.desired.body);
@@ -65,6 +60,7 @@ impl Pass<'_> {
             // What is only sent at the beginning is never shown, and tells nothing.
             self.write_intent(resolved, &body, None).await?;
         }
+        drop(kept);
         body.extend(resolved.desired.initial.clone());
         body.extend(resolved.desired.along.clone());
         // Between the first look and now a rival may have come. Nothing was sent yet, so nothing is open.
@@ -77,14 +73,17 @@ impl Pass<'_> {
             (Shape::Upsert, Some(place)) => (Method::PUT, place.path),
             _ => (Method::POST, resolved.collection.clone()),
         };
+        // Also for who asks while it is on its way.
+        self.note_unsettled(Some(Instant::now() + self.window(&link)));
         let answer = self.send(&link, Call::new(method, &path).body(&body)).await;
         let object = match answer {
             Ok(object) => self.ops.normalize(object.unwrap_or_default()),
             Err(error) => {
                 if error.is_definite() {
                     self.status.creating = None;
+                    self.note_unsettled(unsettled);
                 } else {
-                    self.engine.remember(self.object.uid(), |memory| memory.unsettled = Some(Instant::now() + window));
+                    self.note_unsettled(Some(Instant::now() + self.window(&link)));
                 }
                 return match (error, &resolved.id) {
                     // The collection answered just now, so it is something else that is not there.
@@ -113,6 +112,7 @@ impl Pass<'_> {
         let path = place.path;
         self.made = true;
         self.engine.remember(self.object.uid(), |memory| memory.made = Some(Instant::now()));
+        self.note_unsettled(unsettled);
         self.status.parts.clear();
         self.record(resolved, &id, &path, false);
         self.status.label_keys.clone_from(&resolved.label_keys);
@@ -121,6 +121,24 @@ impl Pass<'_> {
             self.persist(&link, &path).await?;
         }
         Ok(Made::Now(object))
+    }
+
+    /// How long a request may take effect unseen after it was sent.
+    fn window(&self, link: &Link) -> Duration {
+        link.deadline() + self.engine.settings.consistency
+    }
+
+    /// Until when a create that was sent, or may have been, can take effect unseen. Nothing: there is none.
+    pub(super) fn unsettled_until(&self, resolved: &Resolved) -> Option<Instant> {
+        let by_an_earlier_process = self.was_held && resolved.identity != Identity::Intent;
+        self.engine.remember(self.object.uid(), |memory| {
+            if by_an_earlier_process && !memory.held {
+                // It may have sent a create just before it ended.
+                memory.held = true;
+                memory.unsettled = Some(Instant::now() + self.window(resolved.link()));
+            }
+            memory.unsettled
+        })
     }
 
     /// Where the object will be, if that is known before it is made.
@@ -161,12 +179,13 @@ impl Pass<'_> {
                 Some(SentSecret { field: field.to_owned(), digest: resolved.digests.get(field)?.clone() })
             }),
             fields,
+            candidates: Vec::new(),
         });
         // What the last try said stands until there is something better to say.
         // What the API itself said is missing, or is to end first, may still be.
         let waits = match resolved.shape {
             Shape::Action => self.status.is_waiting(Reason::ReferenceNotReady, self.generation),
-            Shape::Upsert => self.status.is_waiting(Reason::ReferenceNotFound, self.generation),
+            Shape::Upsert | Shape::Keyed => self.status.is_waiting(Reason::ReferenceNotFound, self.generation),
             _ => false,
         };
         if self.failure().is_none() && !waits {
@@ -210,7 +229,7 @@ impl Pass<'_> {
                 now
             }
         });
-        first_sight + link.deadline() + self.engine.settings.consistency
+        first_sight + self.window(link)
     }
 
     /// The objects that an open create may have made: equal to what was sent, and recorded by nobody else.

@@ -1,12 +1,9 @@
 //! Deletion always ends (law 5): it needs no valid spec and no reference, only the recipe in the status.
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
-    cache::AnyKind,
     key::{Key, Target},
     kind::Identity,
     links::Known,
@@ -19,10 +16,7 @@ use super::{
     status::{Intent, Recipe},
     stop::{Again, Halt, Judgement, Stop},
 };
-use crate::remote::{ApiError, Call, Path, Place};
-
-/// For so many minutes what has to go first is waited for.
-const LONGEST_WAIT: u32 = 5;
+use crate::remote::{ApiError, Call, Link, Path, Place, Segment};
 
 /// How a deletion ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +37,9 @@ impl Pass<'_> {
     pub async fn delete(&mut self) -> Result<Ended, Stop> {
         if !self.object.is_held() {
             return Ok(Ended::NotHeld);
+        }
+        if self.object.annotation(annotations::ORPHAN) != Some("true") {
+            self.wait_for_those_that_go_first(&self.seekers())?;
         }
         let ended = self.end_object().await?;
         if ended == Ended::Deleted {
@@ -93,14 +90,15 @@ impl Pass<'_> {
 
     async fn by_recipe(&mut self, recipe: &Recipe) -> Result<Ended, Stop> {
         let place = recipe.place().map_err(|e| blocked(format!("status.remote is damaged: {e}")))?;
-        self.wait_for_those_that_go_first(&place.path)?;
-        self.wait_for_children(&place.path).await?;
+        let below = self.below(&place.path);
+        self.wait_for_those_that_go_first(&below.going)?;
+        self.wait_for_children(&below.staying).await?;
         let known = self.connection_of(&recipe.connection, &recipe.account)?;
         let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
         if let Some(until) = unsettled.filter(|until| *until > Instant::now())
-            && self.ops.identity_of(&self.object) == Identity::Derived
+            && self.ops.identity_of(&self.object) != Identity::Intent
         {
-            // It was being made again under its id.
+            // It was being made again under its id, or another one was adopted meanwhile.
             let message = "an earlier create may still take effect; deleting its result after the wait";
             return Err(Stop::wait_until(Reason::Deleting, message, until));
         }
@@ -114,13 +112,24 @@ impl Pass<'_> {
                 }
                 Read::ParentAbsent(_) => return Ok(Ended::Deleted),
                 // It may just have been made again, under another id, by a process that ended before it could record that.
-                Read::Absent => return self.by_lookup_of_own().await,
+                Read::Absent => {
+                    self.believe_absence()?;
+                    return self.by_lookup_of_own().await;
+                }
             }
         }
         if let Some(reset) = &recipe.reset {
             return self.put_back(&known, &place, reset).await;
         }
         let was_there = self.delete_object(&known.link.clone(), &place).await.map_err(hint)?;
+        // From here on an absence is the outcome of this.
+        self.engine.remember(self.object.uid(), |memory| memory.made = None);
+        if unsettled.is_some() && self.ops.identity() == Identity::Mark {
+            // A create without an answer was not seen to make what is recorded: it may have made another one.
+            let collection = place.path.collection().unwrap_or_else(|| place.listing.clone());
+            self.remove_marked(&known, &place.listing, &collection).await?;
+            return Ok(Ended::Deleted);
+        }
         if was_there || self.ops.identity_of(&self.object) != Identity::Derived {
             return Ok(Ended::Deleted);
         }
@@ -171,6 +180,9 @@ impl Pass<'_> {
             Path::parse(&intent.path).map_err(|e| blocked(format!("status.creating.path is damaged: {e}")))?;
         let link = known.link.clone();
         let made = self.made_by(intent, &link, &collection).await.map_err(|e| Self::blocked_by(&known, e))?;
+        if self.is_decided(intent, &link, &collection, &made).await? {
+            return Ok(Ended::Deleted);
+        }
         match made.as_slice() {
             [] => Ok(Ended::Deleted),
             [one] => {
@@ -179,12 +191,32 @@ impl Pass<'_> {
             }
             several => {
                 let ids: Vec<&str> = several.iter().filter_map(|item| self.ops.id(item)).collect();
-                Err(blocked(format!(
+                let message = format!(
                     "each of the objects {} could be the one that was created; delete the right one at the API",
                     ids.join(", ")
-                )))
+                );
+                let candidates = ids.into_iter().map(str::to_owned).collect();
+                if let Some(creating) = &mut self.status.creating {
+                    creating.candidates = candidates;
+                }
+                Err(blocked(message))
             }
         }
+    }
+
+    /// Whether somebody has deleted one of several that could be this resource's, as they were asked to: then what is left is not its own.
+    async fn is_decided(&mut self, intent: &Intent, link: &Link, at: &Path, made: &[Value]) -> Result<bool, Stop> {
+        for id in &intent.candidates {
+            let Ok(segment) = Segment::new(id) else { continue };
+            if made.iter().any(|item| self.ops.id(item) == Some(id.as_str())) {
+                continue;
+            }
+            // It may have been changed, and is not the one any more; or the whole parent is gone, and with it all of them.
+            if let Read::Absent = self.read(link, &Place::in_collection(at.child(&segment))).await.map_err(hint)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Nothing is recorded, but a crash may have come between the create and its record: the mark tells, or the derived id.
@@ -192,6 +224,9 @@ impl Pass<'_> {
         let resolved = match self.engine.resolve(self.ops, self.key, &self.object).await {
             Ok(resolved) => resolved,
             Err(Stop::Halt(halt)) if matches!(halt.reason, Reason::ConnectionNotReady) => {
+                if self.was_never_sent() {
+                    return Ok(Ended::Deleted);
+                }
                 return Err(blocked(format!("whether an object was made cannot be asked: {}", halt.message)));
             }
             Err(Stop::Halt(_)) => {
@@ -201,7 +236,10 @@ impl Pass<'_> {
             }
             Err(stop) => return Err(stop),
         };
-        self.check_usable(&resolved.connection, &resolved.known)?;
+        match self.check_usable(&resolved.connection, &resolved.known) {
+            Err(_) if self.was_never_sent() => return Ok(Ended::Deleted),
+            usable => usable?,
+        }
         let link = resolved.link().clone();
         let window = link.deadline() + self.engine.settings.consistency;
         let unsettled = self.engine.remember(self.object.uid(), |memory| {
@@ -220,13 +258,23 @@ impl Pass<'_> {
             let place = resolved.place(id).map_err(|e| blocked(e.to_string()))?;
             return self.remove(&resolved.known, &place).await;
         }
-        let items = items(self.ops, &link, &resolved.listing, None, &mut self.requests).await;
-        let items = items.map_err(|e| Self::blocked_by(&resolved.known, e))?;
-        for item in items.iter().filter(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours) {
-            let place = resolved.place(self.ops.id(item).unwrap_or_default()).map_err(|e| blocked(e.to_string()))?;
-            self.remove(&resolved.known, &place).await?;
+        if !self.remove_marked(&resolved.known, &resolved.listing, &resolved.collection).await? {
+            self.believe_absence()?;
         }
         Ok(Ended::Deleted)
+    }
+
+    /// Removes all that carries this resource's mark. Says whether there was anything.
+    async fn remove_marked(&mut self, known: &Known, listing: &Path, collection: &Path) -> Result<bool, Stop> {
+        let link = known.link.clone();
+        let items = items(self.ops, &link, listing, None, &mut self.requests).await;
+        let mut items = items.map_err(|e| Self::blocked_by(known, e))?;
+        items.retain(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours);
+        for item in &items {
+            let id = Segment::new(self.ops.id(item).unwrap_or_default()).map_err(|e| blocked(e.to_string()))?;
+            self.remove(known, &Place::listed(collection.child(&id), listing.clone())).await?;
+        }
+        Ok(!items.is_empty())
     }
 
     async fn remove(&mut self, known: &Known, place: &Place) -> Result<Ended, Stop> {
@@ -235,74 +283,19 @@ impl Pass<'_> {
         Ok(Ended::Deleted)
     }
 
-    /// What has to be gone before this object can go is waited for, whoever deletes it, but not for ever.
-    fn wait_for_those_that_go_first(&self, path: &Path) -> Result<(), Stop> {
-        let since = self.object.metadata.deletion_timestamp.as_ref().map(|since| since.0);
-        let waited = since.and_then(|since| Duration::try_from(self.engine.clock.now().duration_since(since)).ok());
-        if waited.unwrap_or_default() > self.engine.settings.minute * LONGEST_WAIT {
-            return Ok(());
-        }
-        let first: Vec<String> = self
-            .engine
-            .cache
-            .all()
-            .into_iter()
-            .filter(|(key, child)| {
-                let Some(AnyKind::Resource(ops)) = self.engine.cache.ops(key.kind) else { return false };
-                let (status, uid) = (child.status(), child.uid());
-                let recorded = status.recorded(&self.engine.owner, uid).and_then(|recipe| recipe.place().ok());
-                let open = || {
-                    status.intent(&self.engine.owner, uid).and_then(|intent| Path::parse(intent.object.as_ref()?).ok())
-                };
-                let is_below = recorded
-                    .map_or_else(|| open().is_some_and(|object| object.is_below(path)), |place| place.is_below(path));
-                ops.goes_first() && child.is_deleting() && child.is_held() && is_below
-            })
-            .map(|(key, _)| format!("{} {}/{}", key.kind, key.namespace, key.name))
-            .collect();
-        if first.is_empty() {
-            return Ok(());
-        }
-        Err(blocked(format!("these have to be gone at the API before it: {}", first.join(", "))))
-    }
-
-    /// Objects below this one would go with it. Those that nobody deletes are waited for, in the same namespace and while that lives.
-    async fn wait_for_children(&self, path: &Path) -> Result<(), Stop> {
-        let children: Vec<String> = self
-            .engine
-            .cache
-            .all()
-            .into_iter()
-            .filter(|(key, child)| {
-                key.namespace == self.key.namespace
-                    && !child.is_deleting()
-                    && matches!(self.engine.cache.ops(key.kind), Some(AnyKind::Resource(_)))
-            })
-            .filter(|(_, child)| {
-                let status = child.status();
-                let recipe = status.recorded(&self.engine.owner, child.uid());
-                recipe.and_then(|r| r.place().ok()).is_some_and(|place| place.is_below(path))
-            })
-            .map(|(key, _)| format!("{} {}", key.kind, key.name))
-            .collect();
-        if children.is_empty() {
-            return Ok(());
-        }
-        let terminating = self.engine.kube.namespace(&self.key.namespace).await?.is_none_or(|(_, going)| going);
-        if terminating {
-            return Ok(());
-        }
-        Err(blocked(format!("these resources live below it and are not being deleted: {}", children.join(", "))))
-    }
-
     /// The connection of a recipe. One that is being deleted still serves for this.
     fn connection_of(&self, name: &str, account: &str) -> Result<Known, Stop> {
         let key = parse_connection(self.ops, name)
             .ok_or_else(|| blocked(format!("status.remote.connection is damaged: {name:?}")))?;
         self.engine.edges.set(self.key, [Target::Resource(key.clone())].into());
         let Some(known) = self.engine.links.get(&key) else {
+            let way_out = if self.engine.cache.get(&key).is_some() {
+                "not ready; put its Secret back, or see in its status what else is in the way"
+            } else {
+                "not there; make it again with its Secret"
+            };
             // Nothing else says that its CRD goes meanwhile: then there is nothing to wait for.
-            return Err(blocked(format!("{key} is not there or not ready; make it again with its Secret")));
+            return Err(blocked(format!("{key} is {way_out}")));
         };
         if known.link.account() != account {
             return Err(blocked(format!(
@@ -323,7 +316,8 @@ impl Pass<'_> {
             format!("{key}: {}", wait.message)
         } else if !known.verified {
             // Another account's 404 would be taken for a deletion.
-            format!("{key} has not been tried yet with its present credential")
+            let trouble = known.trouble.as_ref().map_or("it has not been tried yet", |wait| wait.message.as_str());
+            format!("{key} is not ready: {trouble}")
         } else {
             return Ok(());
         };
@@ -374,7 +368,8 @@ fn hint(stop: Stop) -> Stop {
 const ORPHAN_HINT: &str =
     " (to leave the object behind and end the deletion, annotate the resource with portico.dev/orphan=true)";
 
-fn blocked(message: impl Into<String>) -> Stop {
+/// In the way of a deletion; tried again after a wait that doubles.
+pub(super) fn blocked(message: impl Into<String>) -> Stop {
     let message = format!("{}{ORPHAN_HINT}", message.into());
     Stop::Halt(Halt {
         reason: Reason::DeletionBlocked,

@@ -164,6 +164,8 @@ pub struct Desired {
     pub unsent: &'static [&'static str],
     /// The fields of the body, with dots, that an object keeps for ever: the id of its parent, its type.
     pub fixed: &'static [&'static str],
+    /// Values deeper in the body, with dots, by which what a create may have made is known again, as by its plain fields and by `fixed`.
+    pub telling: &'static [&'static str],
     /// The fields of the body that the API does not take when it makes an object: they are sent right after.
     pub later: &'static [&'static str],
     /// Members that go with everything that is sent and are never compared, such as a wish to notify people.

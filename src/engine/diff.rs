@@ -208,7 +208,7 @@ pub(super) fn hide(value: &mut Value, secrets: &[&str]) {
 }
 
 /// The fields of a body by which the object that it makes is known again: plain values that are written in one way only, and no secrets;
-/// and, with dots, the inner values that an object keeps for ever.
+/// and, with dots, the inner values that an object keeps for ever, or that tell it from others of its name.
 #[must_use]
 pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<String> {
     let is_plain = |value: &Value| match value {
@@ -221,8 +221,8 @@ pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<Strin
         let (outer, inner) = field.split_once('.')?;
         Some(within(body.get(outer)?, inner)).filter(|value| !value.is_null())
     };
-    let inner =
-        desired.fixed.iter().filter(|field| is_sent(field).is_some_and(is_plain)).map(|field| (*field).to_owned());
+    let inner = desired.fixed.iter().chain(desired.telling);
+    let inner = inner.filter(|field| is_sent(field).is_some_and(is_plain)).map(|field| (*field).to_owned());
     plain.chain(inner).collect()
 }
 
@@ -362,5 +362,13 @@ mod tests {
             wanted,
             BTreeSet::from(["auth.methods.m.oidc.client_secret".to_owned(), "client_secret".to_owned()])
         );
+    }
+
+    #[test]
+    fn what_tells_an_object_from_others_of_its_name_does_so_where_it_lies_deeper() {
+        let body = map(json!({"type": "oidc", "config": {"issuer_url": "https://a.example.com", "scopes": ["email"]}}));
+        let telling: &[&str] = &["config.issuer_url", "config.idp_metadata_url"];
+        let desired = Desired { telling, ..wants(Value::Object(body.clone())) };
+        assert_eq!(telling_fields(&desired, &body), ["type", "config.issuer_url"]);
     }
 }

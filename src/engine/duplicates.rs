@@ -9,7 +9,7 @@ impl Pass<'_> {
     /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
     ///
     /// # Errors
-    /// [`Stop`] where a duplicate cannot be removed.
+    /// [`Stop`] where a duplicate cannot be removed, or another resource has the one to be kept.
     pub async fn keep_oldest(&mut self, resolved: &Resolved, mut ours: Vec<Value>) -> Result<Option<Identified>, Stop> {
         let link = resolved.link().clone();
         let field = self.ops.id_field();
@@ -22,13 +22,15 @@ impl Pass<'_> {
             Segment::new(item[field].as_str().unwrap_or_default())
                 .map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))
         };
+        let kept_path = resolved.collection.child(&segment(&kept)?);
+        self.claim_found(resolved, kept[field].as_str().unwrap_or_default(), &kept_path)?;
         for duplicate in ours.filter(|_| resolved.writes) {
             let path = resolved.collection.child(&segment(&duplicate)?);
             self.delete_object(&link, &Place::in_collection(path.clone())).await?;
             tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
         }
-        let path = resolved.collection.child(&segment(&kept)?);
-        self.record(resolved, kept[field].as_str().unwrap_or_default(), &path, !resolved.writes);
+        self.note_found(&kept);
+        self.record(resolved, kept[field].as_str().unwrap_or_default(), &kept_path, !resolved.writes);
         Ok(Some(Identified { object: Some(kept), recorded: true, adopted: resolved.writes }))
     }
 

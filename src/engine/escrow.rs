@@ -1,9 +1,11 @@
 //! The last verified credential of a connection, kept in Portico's own namespace: with it deletions end where the credential was deleted
-//! together with what it served for, while nobody ran. It serves deletions alone, and goes with the last recorded id.
+//! together with what it served for, while nobody ran. It serves deletions alone, is there before the first create, and goes with the last
+//! user.
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedRwLockWriteGuard;
 use url::Url;
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
     connect::ConnectionPass,
     connect_build::fingerprint,
     core::Engine,
-    key::Key,
+    key::{Key, Target},
     kubernetes::KubeError,
     links::Known,
     mark::hex,
@@ -19,6 +21,7 @@ use super::{
     resolve::parse_connection,
     secrets::Stored,
     spec::{ConnectionCommon, annotations},
+    stop::Stop,
 };
 use crate::remote::{ClientAuth, Credential};
 
@@ -132,15 +135,58 @@ impl Engine {
         let waits = self.remember(&uid, |memory| matches!(memory.escrow, Kept::Unknown | Kept::Nothing));
         (works && waits).then_some(connection)
     }
+
+    /// Writes what is kept for a connection, where it is not that already. For those alone who have its turn.
+    pub(super) async fn write_escrow(&self, key: &Key, uid: &str, data: &Data) -> Result<(), KubeError> {
+        let kept = Kept::These(digest(data));
+        if self.kept(uid) == kept {
+            return Ok(());
+        }
+        let result = self.store_escrow(key, uid, data).await;
+        self.note_kept(uid, if result.is_ok() { kept } else { Kept::Failed });
+        result
+    }
+
+    async fn store_escrow(&self, key: &Key, uid: &str, data: &Data) -> Result<(), KubeError> {
+        let (namespace, name) = (self.settings.namespace.as_str(), name(key, uid));
+        let mut stored = self.kube.read_secret(namespace, &name).await?.unwrap_or_default();
+        if stored.data == *data && is_of(&stored, uid) {
+            return Ok(());
+        }
+        stored.data.clone_from(data);
+        let owner = [(annotations::OWNER_UID, uid.to_owned()), (annotations::OWNER, key.to_string())];
+        stored.annotations.extend(owner.map(|(annotation, value)| (annotation.to_owned(), value)));
+        if stored.uid.is_empty() {
+            self.kube.create_secret(namespace, &name, &stored).await?;
+        } else {
+            self.kube.replace_secret(namespace, &name, &stored).await?;
+        }
+        Ok(())
+    }
+
+    /// What this process knows of what is kept for the connection of this UID.
+    pub(super) fn kept(&self, uid: &str) -> Kept {
+        self.remember(uid, |memory| memory.escrow.clone())
+    }
+
+    fn note_kept(&self, uid: &str, kept: Kept) {
+        self.remember(uid, |memory| memory.escrow = kept);
+    }
+}
+
+/// Whether it is kept for the connection of this UID.
+fn is_of(stored: &Stored, uid: &str) -> bool {
+    stored.annotations.get(annotations::OWNER_UID).is_some_and(|owner| owner == uid)
 }
 
 impl ConnectionPass<'_> {
     /// Keeps the credential that works while there is something to delete with it, and forgets it afterwards. A failure is no reason for
     /// the connection to fail.
     pub(super) async fn keep_escrow(&self) {
-        let result = if !self.engine.settings.escrow || self.users().is_empty() {
+        let _turn = self.turn().await;
+        let result = if !self.engine.settings.escrow || !self.is_used() {
             self.erase_escrow().await
-        } else if self.is_verified() && self.has_recorded() {
+        } else if self.is_verified() {
             self.write_escrow().await
         } else {
             return;
@@ -154,7 +200,7 @@ impl ConnectionPass<'_> {
     /// What was in use before a connection was paused goes on through it, and its deletion may need what works now.
     pub(super) async fn keep_while_paused(&mut self) {
         let is_kept = !self.engine.settings.escrow || matches!(self.kept(), Kept::These(_));
-        if is_kept || !self.is_verified() || !self.has_recorded() {
+        if is_kept || !self.is_verified() || !self.is_used() {
             return;
         }
         let Ok(common) = self.object.spec::<ConnectionCommon>() else { return };
@@ -168,7 +214,13 @@ impl ConnectionPass<'_> {
         }
     }
 
-    /// Erases what is kept.
+    /// Waits until nobody writes what is kept, nor begins to use this connection, and keeps it that way.
+    pub(super) async fn turn(&self) -> OwnedRwLockWriteGuard<()> {
+        let turn = self.engine.remember(self.object.uid(), |memory| memory.escrow_turn.clone());
+        turn.write_owned().await
+    }
+
+    /// Erases what is kept. For those alone who have the [`turn`](Self::turn), and have seen since that there are no users.
     pub(super) async fn erase_escrow(&self) -> Result<(), KubeError> {
         if self.kept() == Kept::Nothing {
             return Ok(());
@@ -189,14 +241,20 @@ impl ConnectionPass<'_> {
         if !self.engine.settings.escrow || known.as_ref().is_some_and(|known| known.verified) {
             return false;
         }
-        let stored = match self.read_escrow().await {
-            Ok(stored) => stored,
+        let (namespace, name) = self.escrow_secret();
+        let stored = match self.engine.kube.read_secret(namespace, &name).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => {
+                self.note_absence();
+                return false;
+            }
             Err(error) => {
                 tracing::warn!(connection = %self.key, %error, "what is kept for deletions cannot be read");
                 return false;
             }
         };
-        let Some(material) = stored.and_then(|stored| Material::from_data(&stored.data)) else { return false };
+        let material = Some(stored).filter(|stored| is_of(stored, self.object.uid()));
+        let Some(material) = material.and_then(|stored| Material::from_data(&stored.data)) else { return false };
         if self.base().and_then(|base| self.install(common, base, material)).is_err() {
             return false;
         }
@@ -211,36 +269,35 @@ impl ConnectionPass<'_> {
 
     async fn write_escrow(&self) -> Result<(), KubeError> {
         let Some(data) = &self.escrow else { return Ok(()) };
-        let kept = Kept::These(digest(data));
-        if self.kept() == kept {
-            return Ok(());
+        self.engine.write_escrow(self.key, self.object.uid(), data).await
+    }
+
+    /// There is none, so nothing was ever made through this connection: those who could not ask about that go on.
+    fn note_absence(&self) {
+        if matches!(self.kept(), Kept::Unknown | Kept::Failed) {
+            self.note_kept(Kept::Nothing);
+            self.engine.wake_dependents(&Target::Resource(self.key.clone()));
         }
-        let (namespace, name) = self.escrow_secret();
-        let kube = &self.engine.kube;
-        match self.read_escrow().await? {
-            Some(stored) if stored.data == *data => {}
-            Some(stored) => {
-                kube.replace_secret(namespace, &name, &Stored { data: data.clone(), ..stored }).await?;
-            }
-            None => {
-                let annotations = BTreeMap::from([
-                    (annotations::OWNER_UID.to_owned(), self.object.uid().to_owned()),
-                    (annotations::OWNER.to_owned(), self.key.to_string()),
-                ]);
-                let stored = Stored { annotations, data: data.clone(), ..Stored::default() };
-                kube.create_secret(namespace, &name, &stored).await?;
-            }
-        }
-        self.note_kept(kept);
-        Ok(())
     }
 
     /// What is kept for exactly this connection.
     async fn read_escrow(&self) -> Result<Option<Stored>, KubeError> {
         let (namespace, name) = self.escrow_secret();
         let stored = self.engine.kube.read_secret(namespace, &name).await?;
-        let owner = |stored: &Stored| stored.annotations.get(annotations::OWNER_UID).cloned();
-        Ok(stored.filter(|stored| owner(stored).as_deref() == Some(self.object.uid())))
+        Ok(stored.filter(|stored| is_of(stored, self.object.uid())))
+    }
+
+    /// Whether this credential is the one that is kept: that one had been seen to work before the first create was sent.
+    ///
+    /// # Errors
+    /// [`Stop::Kube`].
+    pub(super) async fn is_kept(&self, known: &Known) -> Result<bool, Stop> {
+        if !self.engine.settings.escrow {
+            return Ok(false);
+        }
+        let material = self.read_escrow().await?.and_then(|stored| Material::from_data(&stored.data));
+        let is_it = |kept: Material| fingerprint(&kept.credential.identity(), kept.ca.as_deref()) == known.fingerprint;
+        Ok(material.is_some_and(is_it))
     }
 
     /// Its namespace and name.
@@ -249,20 +306,15 @@ impl ConnectionPass<'_> {
     }
 
     fn kept(&self) -> Kept {
-        self.engine.remember(self.object.uid(), |memory| memory.escrow.clone())
+        self.engine.kept(self.object.uid())
     }
 
     fn note_kept(&self, kept: Kept) {
-        self.engine.remember(self.object.uid(), |memory| memory.escrow = kept);
+        self.engine.note_kept(self.object.uid(), kept);
     }
 
     fn is_verified(&self) -> bool {
         self.engine.links.get(self.key).is_some_and(|known| known.verified && known.trouble.is_none())
-    }
-
-    fn has_recorded(&self) -> bool {
-        let held = |key: &Key| self.engine.cache.get(key).is_some_and(|object| object.is_held());
-        self.engine.recorded(self.key).iter().any(|(key, _)| held(key))
     }
 }
 

@@ -169,6 +169,8 @@ impl Pass<'_> {
                 self.check_mark(resolved, &object, false)?;
                 Self::check_listed(resolved, &object, id)?;
                 self.check_built_in(resolved, &object, id)?;
+                self.claim_found(resolved, id, &place.path)?;
+                self.note_adopted(resolved);
                 self.record(resolved, id, &place.path, !resolved.writes);
                 Ok(Identified { object: Some(object), recorded: true, adopted: resolved.writes })
             }
@@ -231,9 +233,11 @@ impl Pass<'_> {
 
     /// What a listing shows of this resource: its mark, or objects of its name.
     async fn find_in_listing(&mut self, resolved: &Resolved, items: &[Value]) -> Result<Identified, Stop> {
+        // It may be older than our own DELETE of what had this name, or this mark, before.
+        let items: Vec<&Value> = items.iter().filter(|item| !self.was_deleted(resolved, item)).collect();
         if self.ops.identity() == Identity::Mark {
             let is_ours = |item: &&Value| mark::read(item, &self.engine.owner, self.key) == Mark::Ours;
-            let ours = items.iter().filter(is_ours).cloned().collect();
+            let ours = items.iter().copied().filter(is_ours).cloned().collect();
             if let Some(found) = self.keep_oldest(resolved, ours).await? {
                 return Ok(found);
             }
@@ -244,7 +248,7 @@ impl Pass<'_> {
             // What people are called by is written in any case.
             name == resolved.natural_key || (people && name.eq_ignore_ascii_case(&resolved.natural_key))
         };
-        let named: Vec<&Value> = items.iter().filter(is_named).collect();
+        let named: Vec<&Value> = items.into_iter().filter(is_named).collect();
         for item in &named {
             self.check_mark(resolved, item, false)?;
             let id = self.ops.id(item).unwrap_or_default();
@@ -276,6 +280,8 @@ impl Pass<'_> {
                 Self::check_listed(resolved, named[0], id)?;
                 self.check_built_in(resolved, named[0], id)?;
                 let place = resolved.place(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?;
+                self.claim_found(resolved, id, &place.path)?;
+                self.note_adopted(resolved);
                 self.record(resolved, id, &place.path, !resolved.writes);
                 Ok(Identified { object: Some(named[0].clone()), recorded: true, adopted: resolved.writes })
             }

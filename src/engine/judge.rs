@@ -11,6 +11,7 @@ use super::{
     plan::{Facts, Plan, plan},
     resolve::Resolved,
     spec::{Replace, annotations},
+    status::Recipe,
 };
 use crate::remote::Call;
 
@@ -35,6 +36,19 @@ impl Pass<'_> {
             desired: &resolved.desired,
             object,
         })
+    }
+
+    /// What another object was sent, or this one by the resource that a backup was made of, says nothing of what this object has: a secret
+    /// that the API does not show is sent once more. `before`: the record as the pass found it.
+    pub fn forget_others_digests(&mut self, resolved: &mut Resolved, before: Option<&Recipe>) {
+        let (owner, uid) = (&self.engine.owner, self.object.uid());
+        let own = |recipe: &&Recipe| !recipe.observed && recipe.owner == *owner && recipe.uid == uid;
+        let had = before.filter(own).map(|recipe| (&recipe.account, &recipe.path));
+        let has = self.status.remote.as_ref().filter(own).map(|recipe| (&recipe.account, &recipe.path));
+        if resolved.writes && (had.is_none() || had != has) {
+            self.status.digests.clear();
+            resolved.desired.acknowledged.clear();
+        }
     }
 
     /// Remembers what the API makes of what it is sent, where that is something else.

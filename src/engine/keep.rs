@@ -85,6 +85,9 @@ impl Pass<'_> {
                     if self.made {
                         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
                         let removed = self.send(link, Call::new(Method::DELETE, path).query(query)).await;
+                        if removed.is_ok() {
+                            self.note_gone(link, path);
+                        }
                         tracing::warn!(resource = %self.key, removed = removed.is_ok(), "the resource vanished while its object was made");
                     }
                     return Err(Stop::Kube(KubeError::Gone));

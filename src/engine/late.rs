@@ -1,10 +1,13 @@
 //! A create that was given up because nothing of it was seen may still take effect: a process that was stopped before it was sent goes on
 //! hours later. Where no mark tells whose the object is, a person decides.
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     create::digest,
     desired::Shape,
+    kind::Identity,
+    mark,
     observe::items,
     pass::Pass,
     reason::Reason,
@@ -26,6 +29,42 @@ pub fn given_up<'s, E>(status: &'s Status<E>, uid: &str) -> Option<&'s Intent> {
 }
 
 impl Pass<'_> {
+    /// Until when a create may take effect unseen. One for which that time has passed has been looked for.
+    pub(super) fn note_unsettled(&self, until: Option<Instant>) {
+        let until = until.filter(|until| *until > Instant::now());
+        self.engine.remember(self.object.uid(), |memory| memory.unsettled = until);
+    }
+
+    /// What is adopted may hide a create that an earlier process sent just before it ended, and that takes effect besides it.
+    pub(super) fn note_adopted(&self, resolved: &Resolved) {
+        if resolved.identity == Identity::Mark && resolved.writes {
+            self.unsettled_until(resolved);
+        }
+    }
+
+    /// What carries this very resource's mark came of its create, so nothing more can come of that.
+    pub(super) fn note_found(&self, object: &Value) {
+        if mark::uid(object, &self.engine.owner) == Some(self.object.uid()) {
+            self.note_unsettled(None);
+        }
+    }
+
+    /// An absence within the consistency window of the object's create, or of the first sight of it, is not believed (law 3).
+    ///
+    /// # Errors
+    /// [`Stop`] until the window has passed.
+    pub(super) fn believe_absence(&self) -> Result<(), Stop> {
+        let made = self.engine.remember(self.object.uid(), |memory| memory.made);
+        let by = made.map(|made| made + self.engine.settings.consistency);
+        match by.filter(|by| *by > Instant::now()) {
+            None => Ok(()),
+            Some(by) => {
+                let message = "it was there just now, and the API does not show it; looking again after the wait";
+                Err(Stop::wait_until(Reason::Deleting, message, by))
+            }
+        }
+    }
+
     /// Remembers a create of which nothing was seen.
     pub fn give_up(&mut self) {
         if let Some(intent) = self.status.creating.take() {

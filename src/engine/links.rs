@@ -2,11 +2,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::{absence, key::Key, kind::Wait, reason::Reason, spec::ConnectionCommon};
+use super::{
+    absence, escrow::Material, key::Key, kind::Wait, reason::Reason, spec::ConnectionCommon, sweep_cost::Pace,
+};
 use crate::remote::{Link, Path, Place};
 
 /// A connection.
@@ -24,6 +27,8 @@ pub struct Known {
     pub fingerprint: String,
     /// Which version of the Secret the credential was read from.
     pub version: String,
+    /// What the link was built from.
+    pub(super) material: Arc<Material>,
     /// Why the last sweep did not see everything, if it did not.
     pub sweep_trouble: Option<Wait>,
     /// Why resources cannot use it, if they cannot.
@@ -36,6 +41,8 @@ pub struct Known {
     pub answered: Option<Instant>,
     /// When all collections were last listed.
     pub swept: Option<Instant>,
+    /// How far sweeps are apart where they cost more than they may.
+    pub pace: Pace,
     /// The API has not answered for so long that the state of its objects counts as not known.
     pub out_of_touch: bool,
     /// Recorded paths that a complete listing did not show and a GET denied.
@@ -98,6 +105,21 @@ impl Links {
 }
 
 impl Known {
+    /// How long after a sweep the next one comes. One that did not see everything is made up for sooner: after `soon`, unless reads are
+    /// at their limit already.
+    #[must_use]
+    pub fn interval(&self, soon: Duration) -> Duration {
+        let asked = self.common.resync();
+        let due = if self.sweep_trouble.is_some() { asked.min(soon) } else { asked };
+        self.stretched().unwrap_or(due)
+    }
+
+    /// The interval between sweeps where it is longer than the spec asks for.
+    #[must_use]
+    pub fn stretched(&self) -> Option<Duration> {
+        self.pace.interval().filter(|interval| *interval > self.common.resync())
+    }
+
     /// What is missing beyond what was confirmed, if that is a mass.
     #[must_use]
     pub fn absence(&self, recorded: &[Place]) -> Option<Absence> {

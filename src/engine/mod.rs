@@ -4,12 +4,14 @@
 //!  watches ──► cache ──► queue ──► pass: resolve → claim → identify → plan → execute → parts → status
 //!                ▲                   │        │                         │
 //!                └── own writes ─────┘        └── edges: who wakes whom └── link → gate → API
-//!  connection pass: Secret → link → probe → sweep (lists, wakes owners of what differs)
+//!  connection pass: Secret → link → probe → sweep (lists, wakes owners of what differs; feeds all first passes)
 //! ```
 pub mod absence;
 pub mod action;
+mod below;
 pub mod cache;
 pub mod claim;
+pub mod claims;
 pub mod connect;
 mod connect_account;
 mod connect_build;
@@ -26,7 +28,9 @@ pub mod edges;
 pub mod equal;
 pub mod erased;
 pub mod escrow;
+mod escrow_first;
 pub mod events;
+pub mod gone;
 pub mod health;
 pub mod identify;
 pub mod judge;
@@ -43,6 +47,7 @@ pub mod metrics;
 pub mod milestones;
 pub mod observe;
 pub mod operator;
+mod order;
 pub mod output;
 pub mod overlay;
 pub mod own;
@@ -64,15 +69,20 @@ pub mod secrets;
 pub mod settings;
 #[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
 pub mod spec;
+mod standing;
 pub mod status;
 pub mod stop;
 pub mod sweep;
+pub mod sweep_cost;
+mod sweep_parts;
 pub mod update;
 pub mod watch;
+pub mod working;
 
 pub use self::{
     core::{Clock, SystemClock},
     lease::LeaseTimes,
     operator::{Ended, Operator},
     settings::Settings,
+    working::{Stage, Working, working_on},
 };

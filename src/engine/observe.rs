@@ -38,7 +38,8 @@ impl Pass<'_> {
             Err(ApiError::Absent(_)) => {
                 let Some(parent) = place.parent.clone() else { return Ok(Read::Absent) };
                 match self.send(link, Call::new(Method::GET, &parent)).await {
-                    Ok(_) => Ok(Read::Absent),
+                    // What a parent always has is there, whether it is shown or not.
+                    Ok(_) => Ok(self.ops.unset().map_or(Read::Absent, Read::Found)),
                     Err(ApiError::Absent(_)) => Ok(Read::ParentAbsent(parent)),
                     Err(error) => Err(Self::stop(link, error)),
                 }

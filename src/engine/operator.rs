@@ -23,6 +23,7 @@ use super::{
     settings::Settings,
     stop::Judgement,
     watch,
+    working::while_working,
 };
 use crate::remote::HttpFactory;
 
@@ -229,9 +230,16 @@ async fn run(engine: &Arc<Engine>, key: &Key, cause: Cause) -> Outcome {
     let (Some(object), Some(kind)) = (engine.cache.get(key), engine.cache.ops(key.kind)) else {
         return Outcome { word: "gone", requests: 0, later: None };
     };
+    let uid = object.uid().to_owned();
     match kind {
-        AnyKind::Resource(ops) => Box::pin(Pass::new(engine, ops, key, object).run(cause)).await,
-        AnyKind::Connection(ops) => Box::pin(ConnectionPass::new(engine, ops, key, object).run()).await,
+        AnyKind::Resource(ops) => {
+            let pass = Box::pin(Pass::new(engine, ops, key, object).run(cause));
+            while_working(key, &uid, pass).await
+        }
+        AnyKind::Connection(ops) => {
+            let pass = Box::pin(ConnectionPass::new(engine, ops, key, object).run());
+            while_working(key, &uid, pass).await
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What belongs to an object besides its body: lists with operations of their own, and things that take their time.
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::remote::{Path, Refusal};
+use serde_json::{Map, Value, json};
+
+use super::diff::Difference;
+use crate::remote::{Dialect, Path, Refusal};
 
 /// A list that belongs to an object but has operations of its own.
 #[derive(Clone)]
@@ -29,6 +32,69 @@ pub struct Entries {
     pub lookup: Option<Lookup>,
     /// Where the API lists the values of a field, for a refusal that names the field.
     pub catalogue: Option<Catalogue>,
+}
+
+/// What to do about a list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Keys of entries that should be there and are not.
+    pub add: Vec<String>,
+    /// Keys of entries that are there and should not be.
+    pub remove: Vec<String>,
+}
+
+impl Entries {
+    /// The ids of the entries that the API lists, by key.
+    #[must_use]
+    pub fn there(&self, items: &[Value], api: &dyn Dialect) -> BTreeMap<String, String> {
+        items.iter().filter_map(|item| Some(((self.key)(item)?, api.id(item)?.to_owned()))).collect()
+    }
+
+    /// Compares what is wanted, what is there, and what this resource ever named.
+    #[must_use]
+    pub fn steps(&self, there: &BTreeMap<String, String>, named: &[String]) -> Steps {
+        let wanted: Vec<String> = self.wanted.iter().map(|(key, _)| key.clone()).collect();
+        steps(&wanted, &there.keys().cloned().collect(), named, self.exclusive)
+    }
+
+    /// What the user wrote for an entry that has to be looked up. Its key is in lower case.
+    #[must_use]
+    pub fn written<'e>(&'e self, lookup: &Lookup, key: &'e str) -> &'e str {
+        let body = self.wanted.iter().find(|(wanted, _)| wanted == key).map(|(_, body)| body);
+        body.and_then(|body| body.get(lookup.field)).and_then(Value::as_str).unwrap_or(key)
+    }
+
+    /// An entry that should be there and is not.
+    #[must_use]
+    pub fn lacks(&self, key: &str) -> Difference {
+        Difference { path: vec![self.name.to_owned(), key.to_owned()], want: json!(true), found: Value::Null }
+    }
+
+    /// An entry that is there and should not be.
+    #[must_use]
+    pub fn exceeds(&self, key: &str) -> Difference {
+        Difference { path: vec![self.name.to_owned(), key.to_owned()], want: Value::Null, found: json!(true) }
+    }
+}
+
+impl Row {
+    /// How the row differs from what is wanted, in the table as the API lists it.
+    #[must_use]
+    pub fn difference(&self, items: &[Value]) -> Option<Difference> {
+        let ours = items.iter().find(|item| item[self.key.0] == self.key.1.as_str());
+        let there: BTreeSet<&str> =
+            ours.into_iter().filter_map(|i| i[self.field].as_array()).flatten().filter_map(Value::as_str).collect();
+        let wanted: BTreeSet<&str> = self.wanted.iter().map(String::as_str).collect();
+        let differs = there != wanted;
+        differs.then(|| Difference { path: vec![self.name.to_owned()], want: json!(wanted), found: json!(there) })
+    }
+}
+
+/// Compares what is wanted, what is there, and what this resource ever named. Pure.
+fn steps(wanted: &[String], there: &BTreeSet<String>, named: &[String], exclusive: bool) -> Steps {
+    let add = wanted.iter().filter(|k| !there.contains(*k)).cloned().collect();
+    let remove = there.iter().filter(|k| !wanted.contains(k) && (exclusive || named.contains(k))).cloned().collect();
+    Steps { add, remove }
 }
 
 /// How an entry's key becomes an id.
@@ -83,4 +149,38 @@ pub struct Progress {
     pub action: &'static str,
     /// Whether it is done, and what is missing.
     pub judge: fn(&Value) -> Result<(), String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(words: &[&str]) -> Vec<String> {
+        words.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn strangers_entries_stay_unless_the_list_is_exclusive_and_ours_go_when_they_leave_the_spec() {
+        let there: BTreeSet<String> = strings(&["kept", "left", "stranger"]).into_iter().collect();
+        let decide = |exclusive| steps(&strings(&["kept", "new"]), &there, &strings(&["kept", "left"]), exclusive);
+        assert_eq!(decide(false), Steps { add: strings(&["new"]), remove: strings(&["left"]) });
+        assert_eq!(decide(true), Steps { add: strings(&["new"]), remove: strings(&["left", "stranger"]) });
+    }
+
+    #[test]
+    fn a_row_is_compared_as_a_set_and_one_that_is_not_there_is_empty() {
+        let row = |wanted: &[&str]| Row {
+            name: "groups",
+            path: Path::literal("/table"),
+            key: ("team_id", "t".to_owned()),
+            field: "groups",
+            wanted: strings(wanted),
+            missing: |_| None,
+        };
+        let table = [json!({"team_id": "t", "groups": ["b", "a"]}), json!({"team_id": "u", "groups": ["c"]})];
+        assert_eq!(row(&["a", "b"]).difference(&table), None);
+        assert_eq!(row(&[]).difference(&table[1..]), None);
+        let found = row(&["c"]).difference(&table).map(|difference| difference.found);
+        assert_eq!(found, Some(json!(["a", "b"])));
+    }
 }

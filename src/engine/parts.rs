@@ -1,11 +1,8 @@
 //! Lists that belong to an object and have operations of their own: roles, members, groups.
-use std::collections::{BTreeMap, BTreeSet};
-
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    diff::Difference,
     done::Done,
     part::{Catalogue, Entries, Lookup, Part, Row},
     pass::Pass,
@@ -14,21 +11,6 @@ use super::{
     stop::{Halt, Stop},
 };
 use crate::remote::{ApiError, Call, Link, Segment};
-
-/// What to do about a list.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Steps {
-    add: Vec<String>,
-    /// Keys of entries that are there and should not be.
-    remove: Vec<String>,
-}
-
-/// Compares what is wanted, what is there, and what this resource ever named. Pure.
-fn steps(wanted: &[String], there: &BTreeSet<String>, named: &[String], exclusive: bool) -> Steps {
-    let add = wanted.iter().filter(|k| !there.contains(*k)).cloned().collect();
-    let remove = there.iter().filter(|k| !wanted.contains(k) && (exclusive || named.contains(k))).cloned().collect();
-    Steps { add, remove }
-}
 
 impl Pass<'_> {
     /// Makes the lists as the spec wants them, or says how they differ.
@@ -57,26 +39,24 @@ impl Pass<'_> {
     ) -> Result<(), Stop> {
         let link = resolved.link().clone();
         let items = link.list(&entries.path, None, &mut self.requests).await.map_err(|e| Self::stop(&link, e))?;
-        let there: BTreeMap<String, String> =
-            items.iter().filter_map(|i| Some(((entries.key)(i)?, link.api().id(i)?.to_owned()))).collect();
+        let there = entries.there(&items, link.api());
         let wanted: Vec<String> = entries.wanted.iter().map(|(key, _)| key.clone()).collect();
         let named = self.status.parts.get(entries.name).cloned().unwrap_or_default();
-        let steps = steps(&wanted, &there.keys().cloned().collect(), &named, entries.exclusive);
+        let steps = entries.steps(&there, &named);
         let was_accepted = self.is_accepted();
         let mut unbound = Vec::new();
         for key in &steps.add {
             let mut body = entries.wanted.iter().find(|(k, _)| k == key).map(|(_, b)| b.clone()).unwrap_or_default();
             if let Some(lookup) = &entries.lookup {
-                // The key is in lower case; the API is asked for what the user wrote.
-                let written = body.remove(lookup.field).and_then(|v| v.as_str().map(str::to_owned));
-                let Some(id) = self.look_up(&link, lookup, written.as_deref().unwrap_or(key)).await? else {
+                body.remove(lookup.field);
+                let found = look_up(&link, lookup, entries.written(lookup, key), &mut self.requests).await;
+                let Some(id) = found.map_err(|e| Self::stop(&link, e))? else {
                     unbound.push(key.clone());
                     continue;
                 };
                 body.insert(lookup.into.to_owned(), id.into());
             }
-            let difference =
-                Difference { path: vec![entries.name.to_owned(), key.clone()], want: json!(true), found: Value::Null };
+            let difference = entries.lacks(key);
             if !corrects {
                 done.differences.push(difference);
                 continue;
@@ -99,8 +79,7 @@ impl Pass<'_> {
             done.updated = true;
         }
         for key in &steps.remove {
-            let difference =
-                Difference { path: vec![entries.name.to_owned(), key.clone()], want: Value::Null, found: json!(true) };
+            let difference = entries.exceeds(key);
             if !corrects {
                 done.differences.push(difference);
                 continue;
@@ -141,22 +120,17 @@ impl Pass<'_> {
             }
             Err(error) => return Err(Self::stop(&link, error)),
         };
-        let ours = items.iter().find(|item| item[row.key.0] == row.key.1.as_str());
-        let there: BTreeSet<&str> =
-            ours.into_iter().filter_map(|i| i[row.field].as_array()).flatten().filter_map(Value::as_str).collect();
-        let wanted: BTreeSet<&str> = row.wanted.iter().map(String::as_str).collect();
-        if there == wanted {
+        let Some(difference) = row.difference(&items) else {
             if corrects {
                 self.remember_part(row.name, row.wanted.clone());
             }
             return Ok(());
-        }
-        let difference = Difference { path: vec![row.name.to_owned()], want: json!(wanted), found: json!(there) };
+        };
         if !corrects {
             done.differences.push(difference);
             return Ok(());
         }
-        let body = json!({ "data": [{ row.key.0: row.key.1, row.field: wanted }] });
+        let body = json!({ "data": [{ row.key.0: row.key.1, row.field: difference.want }] });
         self.send(&link, Call::new(Method::PATCH, &row.path).body(&body)).await.map_err(|e| Self::stop(&link, e))?;
         if self.is_accepted() && self.status.parts.contains_key(row.name) {
             done.corrected.push(difference);
@@ -174,15 +148,6 @@ impl Pass<'_> {
         } else {
             self.status.parts.insert(name.to_owned(), keys);
         }
-    }
-
-    /// The id of a person, if they are there.
-    async fn look_up(&mut self, link: &Link, lookup: &Lookup, key: &str) -> Result<Option<String>, Stop> {
-        let filter = link.api().equals_query(lookup.field, key);
-        let items =
-            link.list(&lookup.path, filter.as_deref(), &mut self.requests).await.map_err(|e| Self::stop(link, e))?;
-        let found = items.iter().find(|item| item[lookup.field].as_str().is_some_and(|v| v.eq_ignore_ascii_case(key)));
-        Ok(found.and_then(|item| link.api().id(item)).map(str::to_owned))
     }
 
     /// A refusal of an entry; where it names a field that the API has a catalogue of, with what exists.
@@ -204,19 +169,18 @@ impl Pass<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn strings(words: &[&str]) -> Vec<String> {
-        words.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn strangers_entries_stay_unless_the_list_is_exclusive_and_ours_go_when_they_leave_the_spec() {
-        let there: BTreeSet<String> = strings(&["kept", "left", "stranger"]).into_iter().collect();
-        let decide = |exclusive| steps(&strings(&["kept", "new"]), &there, &strings(&["kept", "left"]), exclusive);
-        assert_eq!(decide(false), Steps { add: strings(&["new"]), remove: strings(&["left"]) });
-        assert_eq!(decide(true), Steps { add: strings(&["new"]), remove: strings(&["left", "stranger"]) });
-    }
+/// The id of a person, if they are there.
+///
+/// # Errors
+/// [`ApiError`] where it cannot be known.
+pub(super) async fn look_up(
+    link: &Link,
+    lookup: &Lookup,
+    written: &str,
+    counter: &mut u32,
+) -> Result<Option<String>, ApiError> {
+    let filter = link.api().equals_query(lookup.field, written);
+    let items = link.list(&lookup.path, filter.as_deref(), counter).await?;
+    let found = items.iter().find(|item| item[lookup.field].as_str().is_some_and(|v| v.eq_ignore_ascii_case(written)));
+    Ok(found.and_then(|item| link.api().id(item)).map(str::to_owned))
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
-    claim::Claimed,
+    claims::Claimed,
     core::Engine,
     create::Made,
     desired::{Desired, Shape},
@@ -22,7 +22,6 @@ use super::{
     queue::Cause,
     raw::Raw,
     reason::Reason,
-    report::is_settled,
     resolve::Resolved,
     spec::{Common, Drift, Mode, annotations},
     status::{Recipe, State, Status, conditions},
@@ -31,6 +30,7 @@ use super::{
 use crate::remote::{ApiError, Call, Link, Path, PathError, Place};
 
 /// One pass.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and they combine freely")]
 pub struct Pass<'e> {
     /// The engine.
     pub engine: &'e Engine,
@@ -60,6 +60,8 @@ pub struct Pass<'e> {
     pub note: Option<String>,
     /// Requests sent to the management API.
     pub requests: u32,
+    /// Whether a look at the object is due: where the API cannot be asked, it stays owed.
+    pub looks: bool,
 }
 
 impl<'e> Pass<'e> {
@@ -83,11 +85,13 @@ impl<'e> Pass<'e> {
             made: false,
             note: None,
             requests: 0,
+            looks: true,
         }
     }
 
     /// Runs to the end, and writes the status.
     pub async fn run(mut self, cause: Cause) -> Outcome {
+        self.tell_stage();
         if self.object.is_deleting() {
             let result = self.delete().await;
             return self.report_deletion(result).await;
@@ -99,6 +103,7 @@ impl<'e> Pass<'e> {
     async fn apply(&mut self, cause: Cause) -> Result<Done, Stop> {
         let owed = self.engine.remember(self.object.uid(), |memory| memory.look);
         let cause = if owed { Cause::Look } else { cause };
+        self.looks = cause == Cause::Look;
         if self.object.is_paused() {
             // The edges are still kept, so that a parent's deletion knows its children.
             let _ = self.engine.resolve(self.ops, self.key, &self.object).await;
@@ -109,14 +114,16 @@ impl<'e> Pass<'e> {
             .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the stored spec does not fit: {e}")))?;
         let mut resolved = self.engine.resolve(self.ops, self.key, &self.object).await?;
         if resolved.writes {
-            self.claim(&resolved)?;
+            self.claim_or_find(&resolved).await?;
         }
         if resolved.shape == Shape::Action {
+            self.looks = true;
             return self.act(&resolved).await;
         }
         if cause == Cause::Start && self.is_in_order(&resolved) && !self.awaits_progress() && !self.awaits_milestone() {
             return Ok(Done { unasked: true, ..Done::default() });
         }
+        self.looks = true;
         self.bring_about(&mut resolved).await
     }
 
@@ -124,14 +131,20 @@ impl<'e> Pass<'e> {
     async fn bring_about(&mut self, resolved: &mut Resolved) -> Result<Done, Stop> {
         let before = (self.status.id.clone(), self.status.remote.clone(), self.status.creating.clone());
         let identified = self.identify(resolved).await?;
+        identified.tell_stage();
+        self.forget_others_digests(resolved, before.1.as_ref());
         self.remove_duplicates(resolved).await?;
         self.check_given_up(resolved).await?;
+        if let Err(stop) = self.keep_adopted(resolved, identified.adopted).await {
+            (self.status.id, self.status.remote, self.status.creating) = before;
+            return Err(stop);
+        }
         if identified.adopted {
             leave_secret(resolved, identified.object.as_ref());
         }
         let rotates = self.rotate(resolved, identified.object.as_ref()).await?;
         // Another value in a Secret is the user's change, not a stranger's; and where digests are lost, nobody knows whose it is.
-        let resends = resolved.digests.iter().any(|(path, digest)| self.status.digests.get(path) != Some(digest));
+        let resends = self.resends(resolved);
         let mut done = Done { adopted: identified.adopted, ..Done::default() };
         let object = identified.object;
         let mut fresh = identified.adopted || self.is_changed();
@@ -250,19 +263,6 @@ impl<'e> Pass<'e> {
     #[must_use]
     pub fn is_answered(&self) -> bool {
         self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT)
-    }
-
-    /// Whether nothing is open, so that a start of the operator may leave it to the sweep.
-    fn is_in_order(&self, resolved: &Resolved) -> bool {
-        // A restored backup, or a status that was meant for the resource before, says nothing of this one.
-        let recipe = self.status.known(&self.engine.owner, self.object.uid());
-        let stays =
-            recipe.and_then(|recipe| recipe.place().ok()).is_some_and(|place| place.listing == resolved.listing);
-        let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
-        let answered = self.is_answered();
-        let closed = self.status.creating.is_none() && self.status.updating.is_none();
-        let handed_out = self.is_handed_out(resolved);
-        stays && self.is_accepted() && is_settled(&self.status, leaves) && answered && closed && handed_out
     }
 
     /// Puts the recipe and the id into the status. An object that is only observed never becomes this resource's by that.

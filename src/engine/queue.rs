@@ -39,6 +39,8 @@ struct Entry {
     lane: Lane,
     cause: Cause,
     place: Place,
+    /// The versions that a watch showed during the run with another status, and that no answer to a write of the run has shown yet.
+    foreign: Vec<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,12 +111,38 @@ impl Queue {
                 }
             }
             None => {
-                inner.entries.insert(key.clone(), Entry { lane, cause, place: Place::Ready });
+                inner.entries.insert(key.clone(), Entry { lane, cause, place: Place::Ready, foreign: Vec::new() });
                 inner.ready[lane as usize].push_back(key.clone());
             }
         }
         drop(inner);
         self.changed.notify_one();
+    }
+
+    /// A watch shows another status than the one that is known. During a run it may be the run's own write, before the answer to it.
+    pub fn restated(&self, key: &Key, version: u64) {
+        let is_known = match self.lock().entries.get_mut(key) {
+            Some(entry) if matches!(entry.place, Place::Running { .. }) => {
+                entry.foreign.push(version);
+                true
+            }
+            // It runs anyway, in its own lane.
+            Some(entry) if entry.place == Place::Ready => {
+                entry.cause = Cause::Look;
+                true
+            }
+            _ => false,
+        };
+        if !is_known {
+            self.push(key, Lane::Retry, Cause::Look);
+        }
+    }
+
+    /// This version is the answer to a write of the run.
+    pub fn answered(&self, key: &Key, version: u64) {
+        if let Some(entry) = self.lock().entries.get_mut(key) {
+            entry.foreign.retain(|seen| *seen != version);
+        }
     }
 
     /// The next one, when there is one; none after [`Queue::close`].
@@ -153,16 +181,20 @@ impl Queue {
         inner.running -= 1;
         let Some(entry) = inner.entries.get_mut(key) else { return };
         let fails = later.is_some_and(|(_, lane)| lane != Lane::Sweep);
+        let is_restated = !std::mem::take(&mut entry.foreign).is_empty();
         let wanted = match entry.place {
-            Place::Running { again, nudged } => again || (nudged && !fails),
+            Place::Running { again, nudged } => again || is_restated || (nudged && !fails),
             Place::Ready | Place::Later(_) => false,
         };
+        if is_restated {
+            entry.cause = Cause::Look;
+        }
         if wanted {
             entry.place = Place::Ready;
             let lane = entry.lane;
             inner.ready[lane as usize].push_back(key.clone());
         } else if let Some((due, lane)) = later {
-            *entry = Entry { lane, cause: Cause::Look, place: Place::Later(due) };
+            *entry = Entry { lane, cause: Cause::Look, place: Place::Later(due), foreign: Vec::new() };
             inner.later.insert((due, key.clone()));
         } else {
             inner.entries.remove(key);
@@ -265,6 +297,27 @@ mod tests {
         let started = Instant::now();
         assert!(queue.next().await.is_some(), "a nudge was lost");
         assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_that_somebody_else_wrote_is_looked_at_and_that_of_the_run_is_not() {
+        let queue = Queue::default();
+        queue.push(&key("a"), Lane::User, Cause::Look);
+        queue.next().await.unwrap();
+        queue.restated(&key("a"), 7);
+        queue.answered(&key("a"), 7);
+        queue.done(&key("a"), None);
+        let second = tokio::time::timeout(Duration::from_secs(60), queue.next()).await;
+        assert!(second.is_err(), "it ran again for its own write");
+        queue.push(&key("a"), Lane::User, Cause::Start);
+        queue.next().await.unwrap();
+        queue.restated(&key("a"), 8);
+        queue.answered(&key("a"), 9);
+        queue.done(&key("a"), None);
+        assert_eq!(queue.next().await.map(|(_, cause, _)| cause), Some(Cause::Look), "another's write was forgotten");
+        queue.done(&key("a"), None);
+        queue.restated(&key("a"), 10);
+        assert_eq!(queue.next().await, Some((key("a"), Cause::Look, Lane::Retry)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,6 +65,9 @@ pub struct Intent {
     /// The secret of our choice that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SentSecret>,
+    /// The ids of those that could be it, where a person is to say which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
 }
 
 /// A secret of our choice that a create sent.

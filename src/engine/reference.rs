@@ -85,11 +85,34 @@ impl<K> JsonSchema for Ref<K> {
 }
 
 impl<K> Ref<K> {
-    /// The reference as one text, the same for the same words.
+    /// The reference as one text, the same for the same target: a resource is named with its namespace. Where the reference names none, that
+    /// is `own`, the namespace of the resource that refers to it.
     #[must_use]
-    pub fn text(&self) -> String {
-        let target = &self.target;
-        let part = |text: &Option<String>| text.clone().unwrap_or_default();
-        format!("{}/{}#{}", part(&target.namespace), part(&target.name), part(&target.id))
+    pub fn text(&self, own: Option<&str>) -> String {
+        match &self.target {
+            Target { id: Some(id), .. } => format!("#{id}"),
+            Target { name, namespace, .. } => {
+                let namespace = namespace.as_deref().or(own).unwrap_or_default();
+                format!("{namespace}/{}", name.as_deref().unwrap_or_default())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_a_resource_with_its_namespace_and_who_lives_in_it_mean_the_same() {
+        let text = |name: Option<&str>, namespace: Option<&str>, id: Option<&str>, own: &str| {
+            let [name, namespace, id] = [name, namespace, id].map(|part| part.map(str::to_owned));
+            Ref::<()> { target: Target { name, namespace, id }, kind: PhantomData }.text(Some(own))
+        };
+        assert_eq!(text(Some("docs"), None, None, "web"), text(Some("docs"), Some("web"), None, "other"));
+        assert_ne!(text(Some("docs"), None, None, "web"), text(Some("docs"), None, None, "other"));
+        // An id is the same wherever it is written.
+        assert_eq!(text(None, None, Some("1"), "web"), text(None, None, Some("1"), "other"));
+        assert_ne!(text(None, None, Some("1"), "web"), text(Some("1"), None, None, "web"));
     }
 }

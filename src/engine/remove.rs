@@ -12,19 +12,21 @@ impl Pass<'_> {
     /// [`Stop`] where the API refuses, or shows the object still.
     pub async fn delete_object(&mut self, link: &Link, place: &Place) -> Result<bool, Stop> {
         let query = self.ops.deletion_query(&self.object).map(str::to_owned);
-        match self.send(link, Call::new(Method::DELETE, &place.path).query(query)).await {
-            Ok(_) => Ok(true),
+        let was_there = match self.send(link, Call::new(Method::DELETE, &place.path).query(query)).await {
+            Ok(_) => true,
             Err(ApiError::Absent(words)) => match self.read(link, place).await? {
-                Read::Absent | Read::ParentAbsent(_) => Ok(false),
+                Read::Absent | Read::ParentAbsent(_) => false,
                 Read::Found(_) => {
                     let why = format!(
                         "a DELETE of {} was answered with HTTP 404 ({words}), and the API still shows it",
                         place.path
                     );
-                    Err(Self::stop(link, ApiError::Unavailable(why)))
+                    return Err(Self::stop(link, ApiError::Unavailable(why)));
                 }
             },
-            Err(error) => Err(Self::stop(link, error)),
-        }
+            Err(error) => return Err(Self::stop(link, error)),
+        };
+        self.note_gone(link, &place.path);
+        Ok(was_there)
     }
 }

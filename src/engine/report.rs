@@ -11,6 +11,7 @@ use super::{
     done::{Done, Outcome},
     events::transition,
     key::Target,
+    kind::Identity,
     kubernetes::{KubeError, Precondition},
     links::Known,
     pass::Pass,
@@ -31,7 +32,7 @@ impl Pass<'_> {
     pub async fn report(mut self, result: Result<Done, Stop>) -> Outcome {
         let before = self.object.status();
         let (word, later) = match result {
-            Ok(done) => self.report_done(done),
+            Ok(done) => self.report_done(&done),
             Err(Stop::Paused) => self.report_paused(),
             Err(Stop::Halt(halt)) => self.report_halt(&halt),
             Err(Stop::Kube(KubeError::Gone)) => return self.outcome("gone", None),
@@ -58,12 +59,14 @@ impl Pass<'_> {
                 self.outcome(word, None)
             }
             Err(Stop::Halt(halt)) => {
-                let later = self.again(&halt);
+                // What it waits for wakes it; but nothing says that the CRD goes meanwhile, and then there is nothing to wait for (law 6).
+                let look = || (Instant::now() + self.engine.jitter(self.engine.settings.backoff_max), Lane::Sweep);
+                let later = self.again(&halt).unwrap_or_else(look);
                 self.condition(conditions::READY, Some(&State::new(false, halt.reason, halt.message.clone())));
                 self.condition(conditions::RECONCILING, Some(&State::new(true, halt.reason, halt.message.clone())));
                 self.condition(conditions::STALLED, None);
                 self.status.observed_generation = Some(self.generation);
-                self.finish(&before, "blocked", later).await
+                self.finish(&before, "blocked", Some(later)).await
             }
             Err(Stop::Kube(KubeError::Gone)) => self.outcome("gone", None),
             Err(Stop::Kube(error)) => self.report_kube(&error),
@@ -71,11 +74,17 @@ impl Pass<'_> {
         }
     }
 
-    fn report_done(&mut self, done: Done) -> (&'static str, Option<(Instant, Lane)>) {
+    fn report_done(&mut self, done: &Done) -> (&'static str, Option<(Instant, Lane)>) {
         let asked = !done.unasked;
+        let is_marked = self.ops.identity() == Identity::Mark;
         self.engine.remember(self.object.uid(), |memory| {
-            // What was just looked at cannot hide an earlier process' create any more.
-            *memory = Memory { ask: memory.ask, made: memory.made, held: memory.held || asked, ..Memory::default() };
+            // The first sight of a marked object: it may be younger than the window in which reads do not show it.
+            let is_new = asked && is_marked && (done.adopted || !memory.held);
+            let made = if is_new { Some(Instant::now()) } else { memory.made };
+            // What was just looked at cannot hide an earlier process' create any more, and what was adopted, or made again, does not end
+            // one that is known to be on its way.
+            let (ask, held, unsettled) = (memory.ask, memory.held || asked, memory.unsettled);
+            *memory = Memory { held, unsettled, made, ask, ..Memory::default() };
         });
         if done.unasked {
             return ("in order", None);
@@ -103,11 +112,7 @@ impl Pass<'_> {
         self.condition(conditions::RECONCILING, None);
         self.condition(conditions::STALLED, None);
         self.status.drift = done.differences.iter().map(Difference::item).collect();
-        let bound = done.unbound.map(|missing| match missing.as_slice() {
-            [] => State::new(true, Reason::Available, "Everyone the spec names is bound."),
-            missing => State::new(false, Reason::ReferenceNotFound, missing.join("; ")),
-        });
-        self.condition(conditions::BOUND, bound.as_ref());
+        self.condition(conditions::BOUND, bound_state(done.unbound.as_deref()).as_ref());
         if !done.corrected.is_empty() {
             let note = format!("Someone changed the object at the API; put back: {}.", paths(&done.corrected));
             self.event_now(true, Reason::DriftCorrected, &note);
@@ -142,9 +147,11 @@ impl Pass<'_> {
 
     fn report_halt(&mut self, halt: &Halt) -> (&'static str, Option<(Instant, Lane)>) {
         let later = self.again(halt);
-        if halt.judgement == Judgement::OutOfTouch && self.is_accepted() && !self.write_failed {
-            // What made this pass look is still to be looked at.
-            self.engine.remember(self.object.uid(), |memory| memory.look = true);
+        let was_true = self.is_accepted() && self.is_own_status() && !self.is_only_observed();
+        if halt.judgement == Judgement::OutOfTouch && was_true && !self.write_failed {
+            // What made this pass look is still to be looked at. One that was only told of something is told again.
+            let looks = self.looks;
+            self.engine.remember(self.object.uid(), |memory| memory.look |= looks);
             // What was true may still be true. After a while of not knowing, that is what the status says.
             if self.connection().is_some_and(|known| known.out_of_touch) {
                 self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, halt.reason, halt.message.clone())));
@@ -290,6 +297,15 @@ pub fn backoff(settings: &Settings, failures: u32, judgement: Judgement) -> Dura
         Judgement::Refused if failures >= TRIES => doubled(settings.stalled, failures - TRIES, settings.stalled_max),
         _ => doubled(settings.backoff, tries, settings.backoff_max),
     }
+}
+
+/// The condition that says who and what is not there yet; none where the spec names nobody.
+#[must_use]
+pub fn bound_state(unbound: Option<&[String]>) -> Option<State> {
+    unbound.map(|missing| match missing {
+        [] => State::new(true, Reason::Available, "Everyone the spec names is bound."),
+        missing => State::new(false, Reason::ReferenceNotFound, missing.join("; ")),
+    })
 }
 
 fn paths(differences: &[Difference]) -> String {

@@ -144,7 +144,8 @@ impl Engine {
                 // What changed before the edges were there woke nobody: look again, now that a change would.
                 continue;
             }
-            if let Some(wanted) = found.wanted {
+            // A deletion needs no Secret of the spec, and one that may not be read is not in its way.
+            if let Some(wanted) = found.wanted.filter(|_| !object.is_deleting()) {
                 let value = self.fetch(&wanted.0, &wanted.1, &wanted.2).await?;
                 secrets.insert(wanted, value);
                 continue;
@@ -374,7 +375,12 @@ impl Engine {
 }
 
 /// The connection that a resource names, or that its parent brings.
-fn connection_key(ops: &'static dyn Ops, key: &Key, common: &Common, inherited: Option<&str>) -> Option<Key> {
+pub(super) fn connection_key(
+    ops: &'static dyn Ops,
+    key: &Key,
+    common: &Common,
+    inherited: Option<&str>,
+) -> Option<Key> {
     match (&common.connection_ref, inherited) {
         (Some(reference), None) => {
             let namespace = reference.namespace.as_deref().unwrap_or(&key.namespace);

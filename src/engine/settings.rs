@@ -31,6 +31,8 @@ pub struct Settings {
     pub kube_deadline: Duration,
     /// A minute in the schedule of slow questions, such as whether a domain is verified.
     pub minute: Duration,
+    /// The share of a connection's rate limit that reads of sweeps may take; where they take more, sweeps are further apart.
+    pub sweep_share: f64,
     /// How many passes run at once.
     pub workers: usize,
     /// How many requests of one connection are under way at once.
@@ -60,6 +62,7 @@ impl Default for Settings {
             patience: Duration::from_secs(60),
             kube_deadline: Duration::from_secs(30),
             minute: Duration::from_secs(60),
+            sweep_share: 0.1,
             workers: 16,
             concurrency: 8,
             shutdown: Duration::from_secs(8),

@@ -292,6 +292,9 @@ pub struct ConnectionExtra {
     /// The version of the Secret that was last seen to belong to the account of the recorded objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+    /// How often every object is compared with its resource, such as 20m, where doing so at every resyncInterval would take more than a tenth of the requests that rateLimit allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep_interval: Option<String>,
 }
 
 /// Objects that vanished at once.

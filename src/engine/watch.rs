@@ -55,7 +55,11 @@ pub async fn kind(engine: Arc<Engine>, info: &'static Info, namespace: Option<St
                 health.filled(&name, &crd);
             }
             Ok(watcher::Event::Apply(object)) => apply(&engine, info, object, false),
-            Ok(watcher::Event::Delete(object)) => remove(&engine, &object.key(info), Some(object.uid())),
+            Ok(watcher::Event::Delete(object)) => {
+                let key = object.key(info);
+                engine.cache.has_ended(&key, object.uid());
+                remove(&engine, &key, Some(object.uid()));
+            }
             Err(error) if is_not_installed(&error) => health.missing(&name, &crd),
             Err(error) => tracing::warn!(watch = name, %error, "a watch failed and is tried again"),
         }
@@ -80,8 +84,15 @@ fn apply(engine: &Engine, info: &'static Info, object: Raw, first: bool) {
         (false, true) => Lane::Sweep,
         (false, false) => Lane::User,
     };
-    if engine.cache.saw(&key, object) != Change::User {
-        return;
+    let version = object.version();
+    match engine.cache.saw(&key, object) {
+        Change::User => {}
+        // A write that we gave up waiting for has overwritten a later one, or somebody else wrote: what it says may not be true (law 9).
+        Change::Status => {
+            engine.queue.restated(&key, version);
+            return;
+        }
+        Change::None | Change::Ours | Change::Gone => return,
     }
     engine.queue.push(&key, lane, if first { Cause::Start } else { Cause::Look });
     if !first {
@@ -106,13 +117,17 @@ pub(super) fn remove(engine: &Engine, key: &Key, uid: Option<&str>) {
     wake_claimants(engine, key, &before);
 }
 
-/// Who else could claim what this resource claims.
+/// Who else could claim what this resource claims: its object, or what only one object beside it can have.
 pub(super) fn claimants(engine: &Engine, key: &Key) -> Vec<Key> {
     let (Some(object), Some(AnyKind::Resource(ops))) = (engine.cache.get(key), engine.cache.ops(key.kind)) else {
         return Vec::new();
     };
     let (name, id) = (ops.natural_key(&object), object.status().id.or_else(|| ops.chosen_id(&object)));
-    engine.cache.claimants(key.kind, name.as_deref(), id.as_deref()).into_iter().map(|(k, _)| k).collect()
+    let claimants = engine.cache.claimants(key.kind, name.as_deref(), id.as_deref());
+    let contenders = ops.exclusive(&object).map(|field| engine.cache.contenders(key.kind, field));
+    // These may be many, below other parents: who is Ready waits for nobody.
+    let waiting = contenders.into_iter().flatten().filter(|(_, other)| !other.status().is_true(conditions::READY));
+    claimants.into_iter().chain(waiting).map(|(k, _)| k).collect()
 }
 
 /// Wakes those who may now have what another one had.
@@ -147,6 +162,8 @@ where
         None => Api::<PartialObjectMeta<K>>::all(client),
     };
     let mut versions: HashMap<(String, String), String> = HashMap::new();
+    // Whether the first list is still under way: what it shows was there before anybody looked.
+    let mut first = true;
     // What a list that is under way has not shown yet.
     let mut unlisted: BTreeSet<(String, String)> = BTreeSet::new();
     let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
@@ -159,6 +176,7 @@ where
                 continue;
             }
             Ok(watcher::Event::InitDone) => {
+                first = false;
                 // No other event tells of what went while the watch was broken.
                 for id in std::mem::take(&mut unlisted) {
                     versions.remove(&id);
@@ -181,7 +199,12 @@ where
         };
         // An answer to our own write has told us already.
         if changed && (gone || !engine.is_own_secret(&id.0, &id.1, &version)) {
-            engine.wake_dependents(&target(id.0, id.1));
+            let target = target(id.0, id.1);
+            if first {
+                engine.introduce(&target);
+            } else {
+                engine.wake_dependents(&target);
+            }
         }
     }
 }

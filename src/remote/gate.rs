@@ -41,6 +41,8 @@ struct State {
     pause: Option<Instant>,
     /// Closed until a probe succeeds, and why.
     shut: Option<(Shut, String)>,
+    /// It has been shut for one reason and is shut for another now: those who wait still name the first.
+    turned: bool,
 }
 
 /// Lets requests through, or says until when not.
@@ -54,7 +56,8 @@ impl Gate {
     /// An open gate.
     #[must_use]
     pub fn new(rate: Rate, concurrency: usize) -> Self {
-        let state = State { rate, tokens: rate.burst, refilled: Instant::now(), pause: None, shut: None };
+        let (tokens, refilled) = (rate.burst, Instant::now());
+        let state = State { rate, tokens, refilled, pause: None, shut: None, turned: false };
         Self { permits: Arc::new(Semaphore::new(concurrency)), state: Mutex::new(state) }
     }
 
@@ -90,12 +93,22 @@ impl Gate {
 
     /// Closes for everyone until [`Gate::open`]; true where it was not shut before.
     pub fn shut(&self, shut: Shut, why: &str) -> bool {
-        self.lock().shut.replace((shut, why.to_owned())).is_none()
+        let mut state = self.lock();
+        let before = state.shut.replace((shut, why.to_owned()));
+        state.turned |= before.as_ref().is_some_and(|(before, _)| *before != shut);
+        before.is_none()
     }
 
     /// A probe succeeded; true where the gate was shut before.
     pub fn open(&self) -> bool {
-        self.lock().shut.take().is_some()
+        let mut state = self.lock();
+        state.turned = false;
+        state.shut.take().is_some()
+    }
+
+    /// Whether the reason why the gate is shut has become another one since this was last asked.
+    pub fn take_turn(&self) -> bool {
+        std::mem::take(&mut self.lock().turned)
     }
 
     /// Why a probe is needed, if one is.
@@ -169,6 +182,20 @@ mod tests {
         assert!(matches!(gate.enter().await, Err(ApiError::Closed { until: None, .. })));
         assert!(gate.open());
         assert!(gate.enter().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_a_gate_is_shut_for_another_reason_is_told_once_and_not_at_every_failure() {
+        let gate = gate(100.0, 100.0);
+        gate.shut(Shut::CredentialRejected, "revoked");
+        assert!(!gate.take_turn(), "nobody waits for anything else yet");
+        gate.shut(Shut::Unavailable, "down");
+        assert!(gate.take_turn());
+        gate.shut(Shut::Unavailable, "still down");
+        assert!(!gate.take_turn(), "every failed probe would wake everybody");
+        gate.shut(Shut::CredentialRejected, "revoked");
+        gate.open();
+        assert!(!gate.take_turn(), "who waited is woken when it opens");
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,8 +27,6 @@ mod stop;
 
 /// No answer of a management API is larger; what is, is cut off.
 const LARGEST_ANSWER: usize = 32 << 20;
-/// A listing of more pages than this never ends.
-const MOST_PAGES: u32 = 10_000;
 
 /// One request.
 pub struct Call<'a> {
@@ -173,47 +171,7 @@ impl Link {
         result
     }
 
-    /// A complete listing: every page was answered.
-    ///
-    /// # Errors
-    /// [`ApiError`] of the first page that was not.
-    pub async fn list(&self, path: &Path, filter: Option<&str>, counter: &mut u32) -> Result<Vec<Value>, ApiError> {
-        let mut items = Vec::new();
-        for number in 1..=MOST_PAGES {
-            let query: Vec<String> =
-                self.api().page_query(number).into_iter().chain(filter.map(str::to_owned)).collect();
-            let query = (!query.is_empty()).then(|| query.join("&"));
-            *counter += 1;
-            let body = self.send(Call::new(Method::GET, path).query(query)).await?;
-            let page = body.and_then(|body| self.api().page(body, number));
-            let Some(page) = page else {
-                let why = format!("{path} did not answer with a page of a listing");
-                self.shut(Shut::Unavailable, &why);
-                return Err(ApiError::Unavailable(why));
-            };
-            items.extend(page.items);
-            if !page.more {
-                return Ok(items);
-            }
-        }
-        Err(ApiError::Unavailable(format!("the listing of {path} does not end")))
-    }
-
-    /// A listing that is one bare array.
-    ///
-    /// # Errors
-    /// [`ApiError`], also for an answer that is no array.
-    pub async fn list_bare(&self, path: &Path, counter: &mut u32) -> Result<Vec<Value>, ApiError> {
-        *counter += 1;
-        if let Some(Value::Array(items)) = self.send(Call::new(Method::GET, path)).await? {
-            return Ok(items);
-        }
-        let why = format!("{path} did not answer with a list");
-        self.shut(Shut::Unavailable, &why);
-        Err(ApiError::Unavailable(why))
-    }
-
-    fn shut(&self, shut: Shut, why: &str) {
+    pub(super) fn shut(&self, shut: Shut, why: &str) {
         if self.settings.gate.shut(shut, why) {
             (self.settings.on_shut)();
         }

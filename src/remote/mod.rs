@@ -6,6 +6,7 @@ pub mod gate;
 pub mod http_service;
 pub mod konnect;
 pub mod link;
+mod pages;
 pub mod path;
 pub mod retry_after;
 pub mod token;

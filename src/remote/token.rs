@@ -36,6 +36,7 @@ pub enum ClientAuth {
 }
 
 /// What a connection authenticates with. Has no `Debug`.
+#[derive(Clone)]
 pub enum Credential {
     /// A bearer token as it is.
     Token(SecretString),

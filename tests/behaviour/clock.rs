@@ -185,6 +185,37 @@ async fn a_domain_is_asked_for_although_the_clock_jumped_back() {
     asks_on("clock-question-back", HOUR, -HOUR).await;
 }
 
+/// When something was deleted is told by the API server's clock, so how long it has been waiting cannot be told from that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_goes_before_its_portal_although_the_clock_is_ahead_of_the_api_servers() {
+    let mut world = World::still("clock-order").await;
+    // Five of these are waited.
+    world.settings.minute = Duration::from_secs(10);
+    let operator = Timed::start(&world, 1, HOUR);
+    world.connection(json!({})).await;
+    world.portal("docs", json!({})).await;
+    let domain = json!({
+        "portalRef": {"name": "docs"},
+        "hostname": "docs.example.com",
+        "enabled": true,
+        "ssl": {"domainVerificationMethod": "http"},
+    });
+    world.create("PortalCustomDomain", "docs", domain).await;
+    world.synced("PortalCustomDomain", "docs").await;
+    world.sandbox.reset_exchanges();
+    // So that the portal could overtake it.
+    world.once("delete-portal-custom-domain", Effect::Delay { milliseconds: 500 });
+    for kind in ["PortalCustomDomain", "Portal"] {
+        world.delete(kind, "docs").await;
+    }
+    for kind in ["PortalCustomDomain", "Portal"] {
+        world.gone(kind, "docs").await;
+    }
+    assert_eq!(world.remote_writes(), ["delete-portal-custom-domain", "delete-portal"]);
+    operator.stop().await;
+    world.end().await;
+}
+
 fn at(exchange: &Exchange) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(&exchange.at).expect("RFC 3339")
 }

@@ -314,8 +314,9 @@ async fn an_open_create_is_settled_before_a_deletion_ends() {
 /// A portal that was made, and of which the status knows nothing: the operator was dropped before it wrote the id.
 async fn made_but_not_recorded(name: &str) -> World {
     let mut world = World::new(name).await;
-    // Of the portal's two writes to Kubernetes the second is the status.
-    world.wire.arm(Side::Kubernetes, When::Before, 1);
+    // The first create through a connection makes three writes to Kubernetes: the credential that deletions may need, the finalizer, and
+    // the status.
+    world.wire.arm(Side::Kubernetes, When::Before, 2);
     world.portal("docs", json!({})).await;
     assert!(world.crash_at_the_wire(Duration::from_secs(20)).await, "the status was never written");
     assert_eq!(world.named("docs").len(), 1);

@@ -6,11 +6,11 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    world::{PATIENCE, World},
+    world::{PATIENCE, World, condition},
     world_steps::{delete_secret, grant_everywhere},
 };
 
@@ -73,6 +73,73 @@ async fn a_namespace_deleted_with_its_credentials_while_portico_is_down_still_en
     kept(&world, &[]).await;
     // In a terminating namespace not even an event can be created.
     world.expect_forbidden();
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_was_kept_nothing_was_made_and_a_deletion_ends_without_the_credential() {
+    let mut world = World::new("escrow-unsent").await;
+    kept(&world, &[]).await;
+    world.stop().await;
+    // As a crash between the finalizer and the first create leaves it.
+    world.portal("docs", json!({})).await;
+    world.patch("Portal", "docs", json!({"metadata": {"finalizers": ["portico.dev/remote"]}})).await;
+    delete_secret(&world, "konnect").await;
+    world.delete("Portal", "docs").await;
+    world.delete("KonnectConnection", "acme").await;
+    world.sandbox.reset_exchanges();
+    world.start();
+    world.gone("Portal", "docs").await;
+    world.gone("KonnectConnection", "acme").await;
+    assert!(world.sandbox.exchanges().is_empty(), "the API was asked without a credential");
+    kept(&world, &[]).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn switched_off_an_unrecorded_deletion_without_its_secret_waits_for_it_and_for_a_persons_word() {
+    let mut world = World::new("escrow-off-unsent").await;
+    world.stop().await;
+    world.settings.escrow = false;
+    world.portal("docs", json!({})).await;
+    world.patch("Portal", "docs", json!({"metadata": {"finalizers": ["portico.dev/remote"]}})).await;
+    delete_secret(&world, "konnect").await;
+    world.delete("Portal", "docs").await;
+    world.delete("KonnectConnection", "acme").await;
+    world.start();
+    let message = world.unready("Portal", "docs", "DeletionBlocked").await;
+    assert!(message.contains("acme"), "{message}");
+    world.secret("konnect", &world.token).await;
+    // Nothing tells that this is the credential that a create may have been sent with: a person does.
+    let asks = |portal: &Value| condition(portal, "Ready", "message").contains("portico.dev/confirm-absence=");
+    let portal = world.until("Portal", "docs", "asked for a person's word", asks).await;
+    let message = condition(&portal, "Ready", "message");
+    let token = message.split_once("portico.dev/confirm-absence=").map(|(_, rest)| &rest[..16]);
+    world.annotate("KonnectConnection", "acme", "portico.dev/confirm-absence", json!(token)).await;
+    world.gone("Portal", "docs").await;
+    world.gone("KonnectConnection", "acme").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_credential_is_kept_before_the_first_finalizer_and_once_for_all() {
+    let world = World::new("escrow-first").await;
+    kept(&world, &[]).await;
+    let portals = ["docs", "news", "shop"];
+    for portal in portals {
+        world.portal(portal, json!({})).await;
+    }
+    for portal in portals {
+        world.synced("Portal", portal).await;
+    }
+    kept(&world, &[&world.token]).await;
+    world.flush_audit().await;
+    let writes = world.kubernetes_writes();
+    let is_kept = |write: &&String| write.starts_with("create secrets portico-escrow-");
+    assert_eq!(writes.iter().filter(is_kept).count(), 1, "{writes:#?}");
+    let of_portals = writes.iter().position(|write| write.starts_with("patch portals"));
+    let first = writes.iter().position(|write| is_kept(&write));
+    assert!(first.is_some() && first < of_portals, "{writes:#?}");
     world.end().await;
 }
 

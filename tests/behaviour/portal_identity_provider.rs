@@ -1,6 +1,7 @@
 //! Identity providers of a portal: one of a type, one enabled, a config that is sent whole, and a secret in it that is never shown.
 use std::time::Duration;
 
+use portico_sandbox::{Options, Switches};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -15,6 +16,16 @@ const UPDATE: &str = "update-portal-identity-provider";
 const DELETE: &str = "delete-portal-identity-provider";
 const ISSUER: &str = "https://idp.example.com";
 const METADATA: &str = "https://idp.example.com/metadata";
+
+/// A world with the Portal `docs`, whose Konnect behaves otherwise than usual.
+async fn with_docs(name: &str, switches: Switches) -> World {
+    let mut world = World::with(name, Options { switches, ..Options::default() }).await;
+    world.start();
+    world.connection(json!({})).await;
+    world.portal("docs", json!({})).await;
+    world.synced("Portal", "docs").await;
+    world
+}
 
 /// A provider by OpenID Connect.
 fn oidc() -> Value {
@@ -174,22 +185,62 @@ async fn a_provider_that_groups_are_mapped_through_goes_when_they_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_providers_the_second_is_enabled_as_soon_as_the_first_is_not() {
-    let (world, _) = World::with_docs("idp-two").await;
-    world.create(KIND, "work", of_docs(oidc(), json!({"enabled": true}))).await;
-    world.synced(KIND, "work").await;
+async fn of_two_providers_that_are_to_be_enabled_the_second_says_conflict_until_the_first_is_not() {
+    // The API refuses the second, or silently disables the first: then both would take turns.
+    for enabling_replaces in [false, true] {
+        let switches = Switches { enabling_replaces, ..Switches::default() };
+        let world = with_docs(&format!("idp-two-{enabling_replaces}"), switches).await;
+        world.create(KIND, "work", of_docs(oidc(), json!({"enabled": true}))).await;
+        world.synced(KIND, "work").await;
+        world.create(KIND, "partners", of_docs(saml(), json!({"enabled": true}))).await;
+        let message = world.unready(KIND, "partners", "Conflict").await;
+        let names_it = message.contains(&format!("{KIND} {}/work", world.namespace));
+        assert!(names_it && message.contains("set enabled: false on one of the two"), "{message}");
+        assert!(!world.is_stalled(KIND, "partners").await, "the spec is not at fault");
+        world.assert_silence(Duration::from_millis(2500)).await;
+        assert!(world.is_synced(KIND, "work").await);
+        assert_eq!(of_type(&world, "oidc")["enabled"], true);
+        assert_eq!(providers(&world).len(), 1);
+        world.spec(KIND, "work", json!({"enabled": false})).await;
+        world.synced(KIND, "work").await;
+        world.synced(KIND, "partners").await;
+        let enabled = ["oidc", "saml"].map(|type_| of_type(&world, type_)["enabled"].clone());
+        assert_eq!(enabled, [false, true]);
+        // The first one is the older, and yet the one that comes later.
+        world.spec(KIND, "work", json!({"enabled": true})).await;
+        world.unready(KIND, "work", "Conflict").await;
+        world.assert_silence(Duration::from_millis(2500)).await;
+        assert!(world.is_synced(KIND, "partners").await);
+        assert_eq!(of_type(&world, "saml")["enabled"], true);
+        // Who waits goes all the same, and who goes is waited for no longer.
+        world.delete(KIND, "partners").await;
+        world.gone(KIND, "partners").await;
+        world.synced(KIND, "work").await;
+        assert_eq!(of_type(&world, "oidc")["enabled"], true);
+        world.create(KIND, "partners", of_docs(saml(), json!({"enabled": true}))).await;
+        world.unready(KIND, "partners", "Conflict").await;
+        world.sandbox.reset_exchanges();
+        world.delete(KIND, "partners").await;
+        world.gone(KIND, "partners").await;
+        assert_nothing_sent(&world);
+        world.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_is_enabled_as_soon_as_a_strangers_is_not() {
+    let (world, portal) = World::with_docs("idp-theirs-first").await;
+    let theirs = world.identity_provider(&portal);
     world.create(KIND, "partners", of_docs(saml(), json!({"enabled": true}))).await;
     waits(&world, "partners", "another identity provider of the portal is enabled").await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(!world.is_stalled(KIND, "partners").await, "the spec is not at fault");
-    assert!(world.is_synced(KIND, "work").await);
     assert_eq!(of_type(&world, "saml")["enabled"], false);
-    world.spec(KIND, "work", json!({"enabled": false})).await;
-    world.synced(KIND, "work").await;
+    let path = format!("/v2/portals/{portal}/identity-providers/{theirs}");
+    assert_eq!(world.by_hand(Method::PATCH, &path, Some(json!({"enabled": false}))).await, 200);
     world.synced(KIND, "partners").await;
-    let enabled = ["oidc", "saml"].map(|type_| of_type(&world, type_)["enabled"].clone());
-    assert_eq!(enabled, [false, true]);
-    assert_eq!(world.calls(CREATE), 2);
+    assert_eq!(of_type(&world, "saml")["enabled"], true);
+    assert_eq!(world.calls(CREATE), 1);
     world.end().await;
 }
 

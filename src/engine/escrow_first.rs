@@ -1,0 +1,95 @@
+//! A connection's credential is kept for deletions before the first create is sent through it. So where none is kept, nothing was made.
+use tokio::sync::OwnedRwLockReadGuard;
+
+use super::{
+    context::Secrets,
+    core::Engine,
+    escrow::{Kept, name},
+    key::Key,
+    kind::{Ops, Wait},
+    output::denied,
+    pass::Pass,
+    raw::Raw,
+    reason::Reason,
+    resolve::{Resolved, connection_key},
+    spec::Common,
+    stop::Stop,
+};
+
+/// While somebody has it, what is kept for a connection stays.
+pub(super) type Stay = OwnedRwLockReadGuard<()>;
+
+impl Pass<'_> {
+    /// Sees to it that the connection's credential is kept, and stays so while the answer lives: until this resource counts as a user of
+    /// the connection.
+    ///
+    /// # Errors
+    /// [`Stop`] where it cannot be kept: then nothing may be made.
+    pub(super) async fn keep_first(&self, resolved: &Resolved) -> Result<Option<Stay>, Stop> {
+        if !self.engine.settings.escrow {
+            return Ok(None);
+        }
+        self.engine.keep_first(&resolved.connection, &resolved.known.uid).await.map(Some)
+    }
+
+    /// The same for what was there before, which becomes this resource's with the next write.
+    ///
+    /// # Errors
+    /// As [`Pass::keep_first`].
+    pub(super) async fn keep_adopted(&self, resolved: &Resolved, adopted: bool) -> Result<(), Stop> {
+        if adopted && resolved.writes {
+            self.keep_first(resolved).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether certainly nothing was made for this resource, of which nothing is recorded: the connection that it names cannot be used,
+    /// and nothing was ever made through it.
+    pub(super) fn was_never_sent(&self) -> bool {
+        let connection = self.engine.connection_of(self.ops, self.key, &self.object);
+        connection.is_some_and(|connection| self.engine.was_never_used(&connection))
+    }
+}
+
+impl Engine {
+    /// The connection that a resource names, or that its parent brings.
+    pub(super) fn connection_of(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Option<Key> {
+        let common = object.spec::<Common>().ok()?;
+        let found = self.compute(ops, key, object, &Secrets::new()).1;
+        connection_key(ops, key, &common, found.inherited.as_deref())
+    }
+
+    async fn keep_first(&self, connection: &Key, uid: &str) -> Result<Stay, Stop> {
+        // One of an older credential tells just as well that something may have been made.
+        let is_kept = || matches!(self.kept(uid), Kept::These(_));
+        let turn = self.remember(uid, |memory| memory.escrow_turn.clone());
+        let stay = turn.clone().read_owned().await;
+        if is_kept() {
+            return Ok(stay);
+        }
+        drop(stay);
+        let alone = turn.write_owned().await;
+        // Of those who waited for their turn the first has written it for all.
+        if !is_kept() {
+            // The connection may have gone meanwhile, and nobody would erase what is kept for it.
+            let known = self.links.get(connection).filter(|known| known.uid == uid);
+            let gone = || format!("{connection} is not ready yet: its status says why");
+            let known = known.ok_or_else(|| Wait::new(Reason::ConnectionNotReady, gone()))?;
+            known.usable(&connection.to_string(), false)?;
+            let written = self.write_escrow(connection, uid, &known.material.to_data()).await;
+            written
+                .map_err(|error| denied(&format!("{}/{}", self.settings.namespace, name(connection, uid)), error))?;
+        }
+        Ok(alone.downgrade())
+    }
+
+    /// Whether nothing was ever made through a connection whose credential does not work, or is gone: nothing is kept for it, and
+    /// nothing recorded.
+    fn was_never_used(&self, connection: &Key) -> bool {
+        let Some(object) = self.cache.get(connection) else { return false };
+        self.settings.escrow
+            && self.kept(object.uid()) == Kept::Nothing
+            && self.links.get(connection).is_none_or(|known| !known.verified)
+            && self.recorded(connection).is_empty()
+    }
+}

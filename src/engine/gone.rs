@@ -1,0 +1,70 @@
+//! What this process deleted just now. For a while a listing may be older than the DELETE (the consistency window): what it shows then is
+//! nobody's to take, and in nobody's way.
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{pass::Pass, resolve::Resolved};
+use crate::remote::{Link, Path};
+
+/// Objects that the API said are gone, by account and path, and until when a listing may show them still. Losing it costs a request that is
+/// answered with a 404.
+#[derive(Default)]
+pub struct Gone(Mutex<HashMap<(String, Path), Instant>>);
+
+impl Gone {
+    fn note(&self, account: String, path: Path, until: Instant) {
+        let now = Instant::now();
+        let mut gone = self.lock();
+        gone.retain(|_, until| *until > now);
+        gone.insert((account, path), until);
+    }
+
+    fn has(&self, account: String, path: Path) -> bool {
+        self.lock().get(&(account, path)).is_some_and(|until| *until > Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, Path), Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// Remembers that an object is gone, until no listing can be older than that.
+    pub(super) fn note_gone(&self, link: &Link, path: &Path) {
+        let until = Instant::now() + link.deadline() + self.engine.settings.consistency;
+        self.engine.gone.note(link.account(), path.clone(), until);
+    }
+
+    /// Whether an object that a listing shows was deleted just now. Not to be asked of ids that clients choose: such an object may be there
+    /// again.
+    pub(super) fn was_deleted(&self, resolved: &Resolved, item: &Value) -> bool {
+        let place = self.ops.id(item).and_then(|id| resolved.place(id).ok());
+        place.is_some_and(|place| self.engine.gone.has(resolved.link().account(), place.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_deleted_is_remembered_for_as_long_as_a_listing_may_show_it_and_by_account() {
+        let (gone, path) = (Gone::default(), |text: &str| Path::parse(text).unwrap());
+        let window = Duration::from_secs(35);
+        gone.note("https://eu".to_owned(), path("/v2/portals/a"), Instant::now() + window);
+        assert!(gone.has("https://eu".to_owned(), path("/v2/portals/a")));
+        assert!(!gone.has("https://eu".to_owned(), path("/v2/portals/b")));
+        assert!(!gone.has("https://us".to_owned(), path("/v2/portals/a")));
+        tokio::time::advance(window).await;
+        assert!(!gone.has("https://eu".to_owned(), path("/v2/portals/a")));
+        gone.note("https://eu".to_owned(), path("/v2/portals/b"), Instant::now() + window);
+        assert_eq!(gone.lock().len(), 1, "what is over is forgotten");
+    }
+}

@@ -1,0 +1,110 @@
+//! How good a resource's claim to an object is, beside those of others (law 12).
+use k8s_openapi::jiff::Timestamp;
+
+use super::{
+    raw::Raw,
+    reason::Reason,
+    status::{Status, conditions},
+};
+
+/// How good a claim is, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// Its object is recorded, and the API has accepted the spec as it is.
+    Accepted,
+    /// Its create is open.
+    Creating,
+    /// Its object is recorded, and not yet as the spec says: it may have come to claim the same by an edit.
+    Changing,
+    /// The same, and it has yielded before: it stays behind, whatever the one before it goes through.
+    Yielding,
+    /// It has nothing.
+    Without,
+}
+
+/// The smaller wins.
+pub(super) type Rank = (Standing, Option<Timestamp>, String);
+
+/// Whether a resource has recorded an object, or a create that may still take effect.
+pub(super) fn holds(owner: &str, object: &Raw) -> bool {
+    let status = object.status();
+    status.recorded(owner, object.uid()).is_some() || status.intent(owner, object.uid()).is_some()
+}
+
+/// Whether it waits for another one that claims the same.
+pub(super) fn says_conflict(status: &Status) -> bool {
+    let ready = status.condition(conditions::READY);
+    ready.is_some_and(|ready| ready.status == "False" && ready.reason == Reason::Conflict.as_str())
+}
+
+/// Who goes first of those that claim the same.
+pub(super) fn rank(owner: &str, object: &Raw) -> Rank {
+    let status = object.status();
+    let recorded = status.recorded(owner, object.uid()).is_some();
+    let creating = status.intent(owner, object.uid()).is_some();
+    let is_current = status.observed_generation == Some(object.generation());
+    let standing = if !recorded && !creating {
+        Standing::Without
+    } else if says_conflict(&status) {
+        Standing::Yielding
+    } else if recorded && is_current && status.is_true(conditions::READY) {
+        Standing::Accepted
+    } else if creating {
+        Standing::Creating
+    } else {
+        Standing::Changing
+    };
+    (standing, object.metadata.creation_timestamp.as_ref().map(|t| t.0), object.uid().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A resource made at this second, with this status.
+    fn made(second: u32, status: &Value) -> Raw {
+        let metadata = json!({
+            "namespace": "n",
+            "name": "a",
+            "uid": "u",
+            "generation": 2,
+            "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z"),
+        });
+        let object =
+            json!({"apiVersion": "g/v1", "kind": "Portal", "metadata": metadata, "spec": {}, "status": status});
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// A status that has recorded an object, with `Ready` of this generation.
+    fn recorded(generation: i64, holds: &str, reason: &str) -> Value {
+        let ready = json!({
+            "type": "Ready",
+            "status": holds,
+            "reason": reason,
+            "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "observedGeneration": generation,
+        });
+        let remote = json!({"owner": "o", "uid": "u", "connection": "n/c", "account": "a", "path": "/v2/portals/x"});
+        json!({"id": "x", "observedGeneration": generation, "conditions": [ready], "remote": remote})
+    }
+
+    #[test]
+    fn who_has_its_object_as_the_spec_says_goes_before_an_older_one_that_was_edited_into_its_way_and_stays_there() {
+        let rank = |second: u32, status: &Value| rank("o", &made(second, status));
+        let accepted = recorded(2, "True", "Available");
+        let (edited, yields) = (recorded(1, "True", "Available"), recorded(2, "False", "Conflict"));
+        assert!(rank(30, &accepted) < rank(10, &edited));
+        assert!(rank(10, &accepted) < rank(30, &accepted), "the older one of two that are alike");
+        // What it goes through then changes nothing.
+        for trouble in [edited.clone(), recorded(2, "False", "RemoteUnavailable")] {
+            assert!(rank(30, &trouble) < rank(10, &yields));
+        }
+        for holds in [&accepted, &edited, &yields] {
+            assert!(rank(30, holds) < rank(10, &json!({})), "who has nothing comes last");
+        }
+        assert!(rank(10, &json!({})) < rank(30, &json!({})));
+    }
+}
