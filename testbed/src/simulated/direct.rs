@@ -196,7 +196,13 @@ impl Simulated {
 
     /// From now on all watches tell of a change so long after it happened.
     pub fn delay_watches(&self, delay: Duration) {
-        self.with(|state| state.watches.delay(delay));
+        self.with(|state| state.watches.delay(None, delay));
+    }
+
+    /// The same for the watches of one resource alone, until it is said again for this one or for all. Of several resources each is told in
+    /// its own time, as by the watch caches of a real API server.
+    pub fn delay_watches_of(&self, resource: &str, delay: Duration) {
+        self.with(|state| state.watches.delay(Some(resource), delay));
     }
 
     /// Sets who decides what becomes of the requests of all clients from now on.

@@ -87,6 +87,8 @@ pub(super) struct Watches {
     last: u64,
     open: BTreeMap<u64, Open>,
     delay: Duration,
+    /// By resource, where it is another than everybody's.
+    delays: BTreeMap<String, Duration>,
 }
 
 /// What there is for a watch to do.
@@ -131,9 +133,15 @@ impl Watches {
         }
     }
 
-    /// From now on events are delivered so long after they happened.
-    pub(super) fn delay(&mut self, delay: Duration) {
-        self.delay = delay.min(LONGEST_DELAY);
+    /// From now on events are delivered so long after they happened: those of one resource, or all.
+    pub(super) fn delay(&mut self, resource: Option<&str>, delay: Duration) {
+        let delay = delay.min(LONGEST_DELAY);
+        if let Some(resource) = resource {
+            self.delays.insert(resource.to_owned(), delay);
+        } else {
+            self.delays.clear();
+            self.delay = delay;
+        }
         for open in self.open.values() {
             open.wake.notify_one();
         }
@@ -144,7 +152,8 @@ impl Watches {
         if let Some(lost @ Ending::Lost(_)) = open.ending {
             return Next::End(lost);
         }
-        match (open.queue.front().map(|pending| pending.at + self.delay), open.ending) {
+        let delay = self.delays.get(&open.scope.resource).copied().unwrap_or(self.delay);
+        match (open.queue.front().map(|pending| pending.at + delay), open.ending) {
             (Some(due), _) if due > now => Next::Wait(Some(due)),
             (None, Some(ending)) => Next::End(ending),
             (None, None) => Next::Wait(None),

@@ -172,6 +172,27 @@ async fn a_watch_can_be_slow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_watches_of_one_resource_can_be_slow_alone() {
+    let server = server();
+    let version = server.version().to_string();
+    let stream = widgets(server.client("test")).watch(&WatchParams::default(), &version).await.unwrap();
+    pin_mut!(stream);
+    let begun = Instant::now();
+    server.delay_watches_of("secrets", Duration::from_secs(30));
+    server.create("user", widget("a")).unwrap();
+    assert_eq!(shown(&stream.try_next().await.unwrap().unwrap()), "+a");
+    assert_eq!(begun.elapsed().as_secs(), 0);
+    server.delay_watches_of(WIDGETS, Duration::from_secs(20));
+    server.create("user", widget("b")).unwrap();
+    assert_eq!(shown(&stream.try_next().await.unwrap().unwrap()), "+b");
+    assert_eq!(begun.elapsed().as_secs(), 20);
+    server.create("user", widget("c")).unwrap();
+    server.delay_watches(Duration::ZERO);
+    assert_eq!(shown(&stream.try_next().await.unwrap().unwrap()), "+c");
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_watches_of_a_crd_end_when_it_changes() {
     let server = server();
     let version = server.version().to_string();
