@@ -96,7 +96,7 @@ fn make(world: &World, kind: &str, key: &str) -> Result<(), String> {
         "PortalTeam" => post(&format!("{}/teams", portal()?), &json!({"name": key, "description": "a stranger's"})),
         "PortalIdentityProvider" => {
             let config = if key == "saml" {
-                json!({"idp_metadata_url": "https://idp.example.com/metadata"})
+                json!({"idp_metadata_url": "https://strange.example.com/metadata"})
             } else {
                 json!({"issuer_url": "https://strange.example.com", "client_id": "stranger"})
             };

@@ -8,7 +8,7 @@ use std::{
 use portico_testbed::simulated::{Call, Effect as Fate, Interceptor, Loss, Refusal, Verb, Verdict};
 
 use crate::{
-    attribution::call_name,
+    attribution::{call_name, of_call},
     coverage::Point,
     faults::Target,
     plan::{Effect, Side},
@@ -50,15 +50,19 @@ impl Interceptor for Cluster {
         let now = world.now();
         world.faults.note_version(now, call.version);
         world.laws.kubernetes_request(&world, call);
-        let point = {
-            let mut attribution = lock(&world.attribution);
-            attribution.refresh(&world.kubernetes);
-            attribution.of_call(call)
-        };
-        lock(&world.coverage).saw(&point);
+        let point = of_call(call);
+        lock(&world.coverage).saw(&point, now);
         let name = call_name(call);
         let (is_write, is_watch) = (call.verb.is_write(), call.verb == Verb::Watch);
-        let effect = world.faults.strike(now, &Target { side: Side::Kubernetes, name: &name, is_write, is_watch });
+        let target = Target {
+            side: Side::Kubernetes,
+            name: &name,
+            point: Some(&point),
+            is_write,
+            is_later_page: false,
+            is_watch,
+        };
+        let effect = world.faults.strike(now, &target);
         note(&world, call, (replica, life), effect.as_ref());
         let mut verdict = world.faults.draw(|random| {
             let after = Duration::from_millis(random.u64(1..=LATENCY));

@@ -5,7 +5,8 @@
 //! as it has both.
 //!
 //! Most worlds are small and short, since most bugs need little: a resource or two, a handful of actions, one or two faults at the wrong
-//! moment. A few have so many objects that a list has a second page, a few have two replicas, a few another namespace.
+//! moment. A few have so many objects that a list has a second page, a few have two replicas, a few another namespace. One of twenty is
+//! about the crashes of one kind and nothing else.
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
@@ -15,6 +16,8 @@ use crate::{
     plan::{Action, Fault, Millis, Plan, Step, Stranger},
 };
 
+#[path = "draw_aimed.rs"]
+mod aimed;
 #[path = "draw_before.rs"]
 mod before;
 #[path = "draw_cast.rs"]
@@ -23,6 +26,8 @@ mod cast;
 mod faults;
 #[path = "draw_library.rs"]
 mod library;
+#[path = "draw_rare.rs"]
+mod rare;
 #[path = "draw_script.rs"]
 mod script;
 #[path = "draw_spec.rs"]
@@ -42,6 +47,9 @@ const BREATH: Millis = 1_000;
 /// Draws a world. `only` restricts it to one kind and what that needs.
 #[must_use]
 pub fn draw(seed: u64, only: Option<&str>) -> Plan {
+    if let Some(number) = aimed::number(seed) {
+        return aimed::draw(seed, number, only);
+    }
     let mut draft = Draft::new(seed);
     draft.cast(only);
     draft.prepare();
@@ -51,6 +59,8 @@ pub fn draw(seed: u64, only: Option<&str>) -> Plan {
     draft.faults();
     let replicas = if draft.dice.chance(10) { 2 } else { 1 };
     let switches = draft.switches();
+    // Last, so that a world in which none of it is drawn is as it would be without.
+    draft.rare(replicas);
     draft.finish(seed, replicas, switches)
 }
 

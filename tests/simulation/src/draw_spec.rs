@@ -151,7 +151,7 @@ impl Draft {
     }
 
     /// What two resources of one kind cannot both have, is mostly each one's own.
-    fn make_own(&mut self, model: &Model, spec: &mut Value, number: usize, name: &str) {
+    pub(super) fn make_own(&mut self, model: &Model, spec: &mut Value, number: usize, name: &str) {
         let Some(sort) = sort(model.kind) else { return };
         if !sort.chosen.is_empty() && sort.chosen != sort.key.1 {
             if let Some(members) = spec.as_object_mut() {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// So many objects of strangers that a list has a second page.
-const CROWD: u32 = 104;
+pub(super) const CROWD: u32 = 104;
 /// Kinds of which a crowd is worth its time.
 const CROWDED: [&str; 4] = ["Portal", "PortalTeam", "PortalDeveloper", "OAuthClient"];
 

@@ -16,7 +16,7 @@ impl Draft {
         if all.is_empty() { None } else { Some(self.dice.pick(&all).clone()) }
     }
 
-    fn names(manifest: &Value) -> [String; 3] {
+    pub(super) fn names(manifest: &Value) -> [String; 3] {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         [text(&manifest["kind"]), text(&manifest["metadata"]["namespace"]), text(&manifest["metadata"]["name"])]
     }

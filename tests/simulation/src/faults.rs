@@ -10,6 +10,7 @@ use std::{
 use portico_sandbox::{Sandbox, Snapshot};
 
 use crate::{
+    coverage::Point,
     plan::{Effect, Fault, Millis, Plan, Side},
     world::lock,
 };
@@ -22,8 +23,12 @@ pub(crate) struct Target<'a> {
     pub(crate) side: Side,
     /// A contract operation; or the verb, the plural and the subresource: `patch portals/status`.
     pub(crate) name: &'a str,
+    /// For whom it is sent, and in the middle of what.
+    pub(crate) point: Option<&'a Point>,
     /// Whether it may change something.
     pub(crate) is_write: bool,
+    /// Whether it asks for a page of a listing after the first.
+    pub(crate) is_later_page: bool,
     /// Whether it follows changes: then what happens to watches is decided elsewhere.
     pub(crate) is_watch: bool,
 }
@@ -119,7 +124,8 @@ impl Fault {
         let named = match self.what.as_str() {
             "*" => true,
             "write" => target.is_write,
-            name => name == target.name,
+            "pages" => target.is_later_page,
+            name => name == target.name || target.point.is_some_and(|point| point.is_named(name)),
         };
         // A read alone can be stale, a watch alone be cut, and of a watch every event can be slow: that is not up to its request.
         let fits = match self.effect {
@@ -135,6 +141,7 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coverage::Stage;
 
     fn faults(faults: Vec<Fault>) -> Faults {
         let plan = Plan {
@@ -154,7 +161,7 @@ mod tests {
     }
 
     fn write(name: &str) -> Target<'_> {
-        Target { side: Side::Remote, name, is_write: true, is_watch: false }
+        Target { side: Side::Remote, name, point: None, is_write: true, is_later_page: false, is_watch: false }
     }
 
     #[test]
@@ -175,11 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_can_be_meant_for_the_nth_request_of_a_stage_of_a_kind() {
+        let faults = faults(vec![fault("Portal create *", 1, 1, Effect::CrashBefore)]);
+        let point = |kind, stage| Point { kind, stage, side: Side::Remote, request: "create-portal".to_owned() };
+        let of = |point| faults.strike(100, &Target { point: Some(point), ..write("create-portal") }).is_some();
+        let (create, update) = (point("Portal", Stage::Create), point("Portal", Stage::Update));
+        let struck = [&create, &update, &point("PortalTeam", Stage::Create), &create, &create].map(of);
+        assert_eq!(struck, [false, false, false, true, false]);
+    }
+
+    #[test]
     fn only_reads_are_stale() {
         let faults = faults(vec![fault("*", 0, 1, Effect::Stale(100)), fault("write", 0, 1, Effect::AnswerLost)]);
         assert_eq!(faults.strike(100, &write("create-portal")), Some(Effect::AnswerLost));
         let read = Target { is_write: false, ..write("list-portals") };
         assert_eq!(faults.strike(100, &read), Some(Effect::Stale(100)));
+    }
+
+    #[test]
+    fn a_fault_of_later_pages_leaves_the_first_page_alone() {
+        let faults = faults(vec![fault("pages", 0, 9, Effect::Lost)]);
+        let first = Target { is_write: false, ..write("list-portals") };
+        assert_eq!(faults.strike(100, &first), None);
+        assert_eq!(faults.strike(100, &Target { is_later_page: true, ..first }), Some(Effect::Lost));
     }
 
     #[test]

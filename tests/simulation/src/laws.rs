@@ -5,13 +5,15 @@
 //! What is checked, by law. *During*: with every request or once a virtual second. *End*: at the last look.
 //!
 //! 1. One object. *During*: a create whose maker still has one on its way, not answered and not past its windows (kinds whose ids the API
-//!    chooses); a create of a kind without marks whose resource has no open intent in its status; a portal made without the mark; a second
-//!    object for a UID that has one. *End*: every object that the operator ever made and that is still there is recorded by a living
-//!    resource, was let go of on purpose, or is named by a resource that says it is unsure.
+//!    chooses, and what is done once); a create of a kind without marks whose resource has no open intent in its status; a portal made without the mark; a second
+//!    object for a UID that has one; of several replicas, a write by one whose Lease does not outlive the request's deadline. *End*:
+//!    every object that the operator ever made and that is still there is recorded by a living resource, was let go of on purpose, or is
+//!    named by a resource that says it is unsure.
 //! 2. Never touch what is not ours. *During*: a PATCH, PUT or DELETE that finds an object that the operator did not make is allowed only
 //!    where some spec ever said so (adoption and key, `lifecycle.id`, a person or portal that is named) or the id is derived; another
 //!    owner's mark needs both; entries of a team that strangers added stay unless named or the list is exclusive; nothing is sent to an
-//!    object once its DELETE was carried out; nothing is written for what has been in Observe or paused for a while.
+//!    object once its DELETE was carried out; nothing is written for what has been in Observe or paused for a while, nor made for what
+//!    was never anything else; what is to stay is not deleted with its resource.
 //! 3. Unknown is not absent. *During*: a create while the recorded object of the same resource is there (unless the API itself lied:
 //!    stale reads); creates of objects that vanished together, a mass of them, without a person's word; the finalizer goes from a resource
 //!    whose objects are to be deleted and are still there.
@@ -20,7 +22,8 @@
 //!    intent each try is announced in the status beforehand, and taken back where it is refused (section 3, create, steps 3 and 5): the law
 //!    speaks of where nothing differs, so these two writes do not count.
 //! 5. Deletion ends. *End*: whatever is still being deleted has a blocker from the list in `laws_gone.rs`; namespaces end; output Secrets
-//!    and kept credentials go with what they were for. *During*: a connection is let go of while a resource with a record needs it.
+//!    and kept credentials go with what they were for. *During*: a connection is let go of while a resource with a record needs it; a parent goes
+//!    before what lives below it in its namespace.
 //! 6. Uninstalling wipes nothing. *During*: a DELETE of an object whose resource was not being deleted when its CRD was.
 //! 7. No secret leaks. *During*: bodies of writes to Kubernetes other than Secrets, paths and queries of requests. *End*: all custom
 //!    resources and events. (The log is not seen here.)
@@ -28,11 +31,12 @@
 //!    its own; nothing else but events and Leases.
 //! 9. Status tells the truth. *End*: `observedGeneration`; `Ready=True` only with an object; `Synced=True` only where plain values and
 //!    secrets of the spec, entries of teams and output Secrets are what the API has; never `Reconciling` and `Stalled` at once. *During*:
-//!    a client's secret at the API is always one that stands in its output Secret.
-//! 10. Waiting ends. *End*: the reason of whatever is not Ready still holds (`laws_cause.rs`).
+//!    a client's secret at the API is always one that stands in its output Secret; what a resource has recorded is never said to be a
+//!    stranger's, nor to be unknown.
+//! 10. Waiting ends. *End*: the reason of whatever is not Ready still holds (`laws_cause.rs`), and wishes to look again are answered.
 //! 11. One bad object hurts only itself. Law 10 for all the others, counted where a spec is refused; and no panic (the core).
-//! 12. Two resources never fight. *During*: two resources with the same record. *End*: of those with one key at most one is Ready, and not
-//!     all of them wait for each other.
+//! 12. Two resources never fight. *During*: two resources with the same record. *End*: of those with one key, or who ask for what only one
+//!     of them can have, at most one is Ready, and not all of those with one key wait for each other.
 //! 13. Nobody reaches further. *During*: paths of requests lie within the API and the tenant; Secrets are read only where a resource names
 //!     them; nothing is sent to another account.
 use std::{collections::BTreeMap, sync::Mutex};
@@ -45,22 +49,34 @@ use crate::{
     world::{World, lock},
 };
 
+#[path = "laws_account.rs"]
+mod account;
 #[path = "laws_cause.rs"]
 mod cause;
 #[path = "laws_end.rs"]
 mod end;
+#[path = "laws_exclusive.rs"]
+mod exclusive;
 #[path = "laws_gone.rs"]
 mod gone;
 #[path = "laws_kube.rs"]
 mod kube;
+#[path = "laws_lease.rs"]
+mod lease;
 #[path = "laws_look.rs"]
 pub(crate) mod look;
 #[path = "laws_makers.rs"]
 mod makers;
 #[path = "laws_notes.rs"]
 pub(crate) mod notes;
+#[path = "laws_own.rs"]
+mod own;
+#[path = "laws_parting.rs"]
+mod parting;
 #[path = "laws_remote.rs"]
 mod remote;
+#[path = "laws_rivals.rs"]
+mod rivals;
 #[path = "laws_same.rs"]
 pub(crate) mod same;
 #[path = "laws_secret.rs"]

@@ -1,26 +1,21 @@
 //! Law 10: whether the reason why a resource is not Ready still holds, looked up in what there is.
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     end::{End, is_usable},
+    exclusive::vie,
     look::{
-        Reference, chosen_id, holds, is_deleting, is_paused, kind, known_path, label, lifecycle, message, namespace,
-        natural_key, observes, parent, reason, recorded_path, references, uid,
+        Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, namespace, natural_key,
+        observes, parent, reason, recorded_path, references, uid,
     },
-    notes::{FOREIGN_TOKEN, Notes},
-    secret::{OWNER_UID, has_value, values},
-    sorts::{Shape, Sort, connection, sort, text},
-};
-use crate::{
-    account::{ACP, KONNECT},
-    seen::Api,
-    world::{ACP_URL, TENANT, World},
+    secret::{OWNER_UID, has_value},
+    sorts::{Shape, Sort, sort, text},
 };
 
 /// How the engine begins to quote a refusal.
 const REFUSES: &str = "the API refuses (HTTP ";
 
-fn held(holds: bool, otherwise: &str) -> Result<(), String> {
+pub(super) fn held(holds: bool, otherwise: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise.to_owned()) }
 }
 
@@ -102,7 +97,9 @@ impl End<'_> {
         let portal = format!("/v2/portals/{parent}");
         // One that was restored has what another UID recorded, and one that was made anew finds what carries its mark.
         let recorded = resource["status"]["remote"]["path"].as_str().map(str::to_owned);
-        let places = [Some(collection), chosen, recorded, Some(portal)].into_iter().flatten();
+        // What the spec binds to is changed before it is recorded: a refusal of that is quoted as well.
+        let bound = self.bound(sort, resource);
+        let places = [Some(collection), chosen, recorded, Some(portal), bound].into_iter().flatten();
         let alike = self.named_alike(sort, resource).map(|(path, _)| path.to_owned());
         places.chain(alike).any(|place| self.notes.refused(&place, status).is_some())
     }
@@ -127,26 +124,26 @@ impl End<'_> {
         })
     }
 
-    /// Whether a resource waits for its parent, and will find its object then: it chooses the id, and a create under it is idempotent.
+    /// Whether a resource waits for something, and will find its object then: it chooses the id, and a create under it is idempotent. What
+    /// its parent keeps it from doing is one thing. The other is what its spec refers to besides: a deletion "needs no valid spec, no
+    /// reference" (law 5), and looks under the derived id. So it is where a Secret is missing, and where `lifecycle.id` binds it to what
+    /// another one has (law 12: "The other says `Conflict`"): nothing is recorded, and a deletion takes what has the derived id.
     pub(super) fn will_find(&self, resource: &Value, path: &str) -> bool {
         let id = chosen_id(resource, &self.notes.owner);
-        let waits = reason(resource, "Ready") == "ReferenceNotReady";
-        waits
-            && path.rsplit('/').next() == id.as_deref()
-            && parent(resource).is_some_and(|parent| self.is_open(&parent))
-    }
-
-    /// Whether one of them waits for one that is paused, and is older or has the object: a pause gives up no claim.
-    pub(super) fn waits_for_paused(&self, rivals: &[&Value]) -> bool {
-        self.notes.lives().filter(|other| is_paused(other)).any(|other| {
-            let claim = format!("{} claims the same object", label(other));
-            let has_it = known_path(other).is_some() || text(&other["status"]["creating"]["uid"]) == uid(other);
-            let since = text(&other["metadata"]["creationTimestamp"]);
-            rivals.iter().any(|rival| {
-                let is_older = since <= text(&rival["metadata"]["creationTimestamp"]);
-                message(rival).contains(&claim) && (has_it || is_older)
-            })
-        })
+        if path.rsplit('/').next() != id.as_deref() {
+            return false;
+        }
+        let parent_is_open = parent(resource).is_some_and(|parent| self.is_open(&parent));
+        let is_derived = sort(kind(resource))
+            .is_some_and(|sort| sort.shape == Shape::Keyed && resource["spec"][sort.chosen].is_null());
+        let lacks_another = || references(resource).iter().any(|reference| self.is_open(reference));
+        match reason(resource, "Ready") {
+            "ReferenceNotReady" if parent_is_open => true,
+            "ReferenceNotReady" | "ReferenceNotFound" => is_derived && !parent_is_open && lacks_another(),
+            "SecretNotFound" => is_derived && !parent_is_open && self.lacks_secret(resource),
+            "Conflict" => is_derived && !lifecycle(resource, "id").is_empty(),
+            _ => false,
+        }
     }
 
     /// Whether another resource has begun what can only be done by one at a time, and has not seen its end.
@@ -219,7 +216,7 @@ impl End<'_> {
             let same_id = id.is_some() && chosen_id(other, &self.notes.owner) == id;
             let has_it = known_path(other).is_some_and(|path| taken.contains(&path))
                 || self.claims(sort, other).iter().any(|path| claims.contains(path));
-            is_other && (same_key || same_id || has_it || (sort.is_single() && is_beside))
+            is_other && (same_key || same_id || has_it || (is_beside && (sort.is_single() || vie(resource, other))))
         };
         let name = text(&resource["spec"]["credentialsSecret"]["name"]);
         let stored = self.world.kubernetes.get("secrets", namespace(resource), name);
@@ -228,7 +225,7 @@ impl End<'_> {
     }
 
     /// Whether a Secret that a spec names, or a key in it, is not there.
-    fn lacks_secret(&self, resource: &Value) -> bool {
+    pub(super) fn lacks_secret(&self, resource: &Value) -> bool {
         let mut named = Vec::new();
         keys(&resource["spec"], &mut named);
         named.iter().any(|(name, key)| {
@@ -236,71 +233,6 @@ impl End<'_> {
             stored.is_none_or(|stored| !has_value(&stored, key))
         })
     }
-
-    fn cause_of_connection(&self, resource: &Value) -> Result<(), String> {
-        let spec = &resource["spec"];
-        match reason(resource, "Ready") {
-            "SecretNotFound" => held(self.lacks_secret(resource), "its Secret is there"),
-            "CredentialRejected" => held(!self.has_good_credential(resource), "its credential is taken"),
-            "AccountChanged" => {
-                let is_its = |user: &&Value| self.connection_of(user).is_some_and(|found| uid(found) == uid(resource));
-                let users = self.notes.lives().filter(|user| parent(user).is_none()).filter(is_its);
-                let mut roots = users.filter_map(recorded_path);
-                let none_there = !roots.any(|path| self.objects.contains_key(path));
-                let is_strange = self.token(resource).is_some_and(|token| token.starts_with(FOREIGN_TOKEN));
-                held(is_strange || none_there, "its credential is of the account of its objects")
-            }
-            "InvalidSpec" => {
-                let strange =
-                    if kind(resource) == "AcpConnection" { spec["url"] != ACP_URL } else { !spec["url"].is_null() };
-                held(strange, "its spec is in order")
-            }
-            "NotFound" => held(spec["tenant"] != TENANT, "its tenant is there"),
-            _ => Err("nothing goes wrong any more".to_owned()),
-        }
-    }
-
-    /// The credential in the Secret of a connection.
-    fn token(&self, resource: &Value) -> Option<String> {
-        credential(self.world, resource).map(|(_, value)| value)
-    }
-
-    /// Whether a connection has the present credential of its account, and that is taken. One whose Secret is gone has the last that worked.
-    pub(super) fn has_good_credential(&self, resource: &Value) -> bool {
-        let (account, present) = if kind(resource) == connection(Api::Konnect) {
-            (KONNECT, json!("${konnect.token}"))
-        } else {
-            (ACP, json!("${acp.client_secret}"))
-        };
-        let is_taken = !self.notes.revoked.contains(account);
-        let token = self.token(resource).or_else(|| self.notes.proven.get(uid(resource)).cloned());
-        is_taken && token.is_some_and(|token| self.world.filled(&present) == token.as_str())
-    }
-}
-
-impl Notes {
-    /// Takes note of the credential that a connection says it has seen at work, if that is the one in its Secret.
-    pub(super) fn note_credential(&mut self, world: &World, connection: &Value) {
-        let seen = text(&connection["status"]["credential"]);
-        if seen.is_empty() || sort(kind(connection)).is_some() {
-            return;
-        }
-        let Some((version, value)) = credential(world, connection) else { return };
-        if seen.split(',').any(|part| part == version) {
-            self.proven.insert(uid(connection).to_owned(), value);
-        }
-    }
-}
-
-/// The first secret that a connection names: which version of what it stands in, as the connection's status shows it, and its value.
-fn credential(world: &World, connection: &Value) -> Option<(String, String)> {
-    let mut named = Vec::new();
-    keys(&connection["spec"], &mut named);
-    let (name, key) = named.into_iter().find(|(_, key)| key != "client_id")?;
-    let stored = world.kubernetes.get("secrets", namespace(connection), &name)?;
-    let (_, value) = values(&stored).into_iter().find(|(known, _)| *known == key)?;
-    let version = format!("{name}/{key}@{}/{}", uid(&stored), text(&stored["metadata"]["resourceVersion"]));
-    Some((version, value.trim_end().to_owned()))
 }
 
 /// Where the object is that a reference names by its id.
@@ -309,7 +241,7 @@ fn path_of(reference: &Reference) -> Option<String> {
 }
 
 /// The names of the Secrets in a spec, each with a key that is needed.
-fn keys(spec: &Value, found: &mut Vec<(String, String)>) {
+pub(super) fn keys(spec: &Value, found: &mut Vec<(String, String)>) {
     match spec {
         Value::Object(members) => {
             for (field, member) in members {
@@ -334,6 +266,8 @@ fn keys(spec: &Value, found: &mut Vec<(String, String)>) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{
     look::{
-        chosen_id, condition, deletes, holds, is_deleting, is_paused, kind, known_path, label, lifecycle, message,
-        name, namespace, natural_key, observes, own_connection, parent, reason, recorded_path, uid,
+        condition, deletes, holds, is_deleting, is_paused, kind, known_path, label, lifecycle, message, name,
+        namespace, natural_key, observes, own_connection, parent, reason, recorded_path, uid,
     },
     notes::{FOREIGN, Notes},
     same::{differences, kept},
@@ -43,7 +43,9 @@ impl Notes {
             .lives()
             .filter(|resource| kind(resource) == "OAuthClient" && holds(resource, "Synced") == "True")
             .filter(|resource| !is_paused(resource) && !is_deleting(resource) && !observes(resource))
-            .filter(|resource| end.connection_of(resource).is_some_and(is_usable))
+            // "Observe: `Ready` = found, `Synced` = the comparison", and a connection's mode is "the switch that stops all writes of all its
+            // resources" (DESIGN.md, section 4): what became of an output Secret meanwhile is put right when it is switched back.
+            .filter(|resource| end.connection_of(resource).is_some_and(is_usable) && !end.only_looks(resource))
             .filter_map(|resource| {
                 let client = end.objects.get(recorded_path(resource)?)?;
                 Some((resource.clone(), (*client).clone()))
@@ -150,6 +152,9 @@ impl<'e> End<'e> {
             }
             return;
         };
+        if !Self::is_answered(resource) {
+            violate("law 10: waits for nothing", "the last wish to look again is not answered".to_owned());
+        }
         let leaves = observes(resource) || lifecycle(resource, "drift") == "Report" || self.only_looks(resource);
         match (holds(resource, "Synced"), reason(resource, "Synced")) {
             ("True", _) => {
@@ -295,7 +300,9 @@ impl<'e> End<'e> {
                     || is_paused(resource)
                     || is_deleting(resource);
                 let is_its = made.uids.iter().any(|maker| maker == uid(resource));
-                known_path(resource) == Some(path.as_str()) || message(resource).contains(id) || (is_its && is_open)
+                known_path(resource) == Some(path.as_str())
+                    || self.is_unsure_of(resource, made, id)
+                    || (is_its && is_open)
             };
             let was_left = made.uids.iter().filter_map(|uid| notes.resources.get(uid)).any(|seen| seen.left);
             let unusable = |resource: &Value| {
@@ -314,40 +321,6 @@ impl<'e> End<'e> {
                 let what =
                     format!("{path} was made for {} at {} ms, and nobody knows of it", who.join(" or "), made.at);
                 self.world.violate("law 1: an object is lost", what);
-            }
-        }
-    }
-
-    /// Law 12: of those who claim one object at most one is Ready, and somebody goes first.
-    fn check_rivals(&self) {
-        let mut rivals: BTreeMap<(&str, String, String), Vec<&Value>> = BTreeMap::new();
-        for resource in self.notes.lives().filter(|resource| !is_deleting(resource) && !is_paused(resource)) {
-            let Some(sort) = sort(kind(resource)).filter(|sort| sort.shape != Shape::Action) else { continue };
-            if observes(resource) || self.only_looks(resource) {
-                continue;
-            }
-            let parent = self.notes.parent_id(resource).unwrap_or_default();
-            let key = match sort.shape {
-                Shape::Singleton | Shape::Sole => Some(String::new()),
-                Shape::Keyed => chosen_id(resource, &self.notes.owner),
-                _ => natural_key(resource),
-            };
-            let (Some(key), false) = (key, parent.is_empty() && !sort.parent.is_empty()) else { continue };
-            rivals.entry((sort.kind, sort.collection(&parent), key)).or_default().push(resource);
-        }
-        for ((_, collection, key), rivals) in rivals.iter().filter(|(_, rivals)| rivals.len() > 1) {
-            let names = || rivals.iter().map(|rival| label(rival)).collect::<Vec<_>>().join(", ");
-            let ready = rivals.iter().filter(|rival| holds(rival, "Ready") == "True").count();
-            if ready > 1 {
-                let what = format!("{} are all Ready with {key:?} in {collection}", names());
-                self.world.violate("law 12: two are Ready", what);
-            }
-            // One that is on its way out may have it still.
-            let is_going = |other: &Value| is_deleting(other) && kind(other) == kind(rivals[0]);
-            let waits = rivals.iter().all(|rival| reason(rival, "Ready") == "Conflict");
-            if waits && !self.notes.lives().any(is_going) && !self.waits_for_paused(rivals) {
-                let what = format!("{} wait for each other with {key:?} in {collection}", names());
-                self.world.violate("law 12: nobody goes first", what);
             }
         }
     }

@@ -3,6 +3,9 @@
 //! - The resource is paused.
 //! - Its connection is not there, not Ready, paused, in Observe, or being deleted and the API does not take its credential (law 5: "except
 //!   where the API itself refuses"): the one in its Secret, or, where that is gone, the last one that worked.
+//! - Its connection is being deleted and has had another credential since, for which not one recorded object is there: `AccountChanged`, and
+//!   nothing is written until a person says which it is (DESIGN.md, section 5: "where after a new token not one recorded id answers (and
+//!   there is at least one), that is `AccountChanged`: no writes").
 //! - The API refuses: a portal with developers or registrations and without `forceDelete`; a server with clients, a consent that actions
 //!   use, an identity provider that the mapping of groups rests on, where a switch says so; a custom domain where there is no operation.
 //! - Resources live below it, in its own namespace, and nobody deletes them.
@@ -17,7 +20,7 @@ use super::{
         deletes, is_deleting, is_given_up, is_held, is_paused, kind, known_path, message, name, namespace, observes,
         own_connection, recorded_path, uid,
     },
-    notes::is_served,
+    notes::{Made, is_served},
     sorts::{connection, items, sort, text},
 };
 
@@ -68,6 +71,9 @@ impl End<'_> {
         }
         // One that is being deleted serves deletions, as long as it has a credential that is taken.
         if is_deleting(connection) {
+            if self.finds_nothing(connection) {
+                return Some("its connection may lead to another account");
+            }
             return (!self.has_good_credential(connection)).then_some("its connection has no credential");
         }
         (!is_usable(connection)).then_some("its connection is not Ready")
@@ -104,9 +110,35 @@ impl End<'_> {
         self.notes.lives().any(is_child)
     }
 
+    /// Where the object is that was made for this resource alone, or may have been and is where its open create was to make it, if it is
+    /// still there.
+    fn made_for(&self, resource: &Value) -> Option<&str> {
+        let intent = &resource["status"]["creating"];
+        let is_meant = |path: &str| text(&intent["uid"]) == uid(resource) && text(&intent["path"]) == path;
+        let may_be_its = |made: &Made| made.uids.iter().any(|maker| maker == uid(resource));
+        let is_its = |(path, made): &(&String, &Made)| {
+            let is_its = made.uids == [uid(resource)] || (may_be_its(made) && is_meant(path));
+            is_its && self.objects.contains_key(*path)
+        };
+        self.notes.made.iter().find(is_its).map(|(path, _)| path.as_str())
+    }
+
+    /// Where the object is that carries this resource's mark: law 2a, "it carries our mark".
+    fn marked_for(&self, resource: &Value) -> Option<&str> {
+        let is_its = |(_, object): &(&String, &&Value)| {
+            let (owner, mark) = (text(&object["labels"]["portico-owner"]), text(&object["labels"]["portico-ref"]));
+            owner == self.notes.owner && mark.split_once('.').is_some_and(|(_, of)| of == uid(resource))
+        };
+        self.objects.iter().find(is_its).map(|(path, _)| path.as_str())
+    }
+
     /// Whether the API does not delete the object, by what is there and how this world's API is.
     fn api_refuses(&self, resource: &Value) -> bool {
-        let Some(path) = recorded_path(resource) else { return false };
+        // One that was made, also in the place of what is recorded and has gone, or taken over, just before a crash or a deletion is found by
+        // its mark, and recorded by nobody.
+        let recorded = recorded_path(resource).filter(|path| self.objects.contains_key(*path));
+        let known = recorded.or_else(|| self.made_for(resource));
+        let Some(path) = known.or_else(|| self.marked_for(resource)) else { return false };
         let Some(object) = self.objects.get(path) else { return false };
         let switches = &self.world.plan.switches;
         let id = path.rsplit('/').next().unwrap_or_default();

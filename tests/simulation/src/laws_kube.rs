@@ -1,4 +1,4 @@
-//! The operator's requests to the API server, one by one: laws 3, 5, 6, 7, 8 and 13.
+//! The operator's requests to the API server, one by one: laws 1, 3, 5, 6, 7, 8, 9 and 13.
 use portico_testbed::simulated::{Call, Verb};
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     crds::kind_of,
+    replicas,
     world::{SYSTEM, World},
 };
 
@@ -53,6 +54,10 @@ impl Notes {
         let place = format!("{} {}/{}", call.resource, call.namespace, call.name);
         self.look_for_secrets(world, &call.body.to_string(), &place);
         if kind_of(&call.resource).is_some() {
+            if let Some(who) = replicas::of_actor(&call.actor) {
+                self.check_lease(world, who, 0, call);
+            }
+            Self::check_intent(world, call);
             if let Err(why) = status_or_finalizer(world, call) {
                 world.violate("law 8: the spec is the user's", format!("{call}: {why}"));
             }
@@ -69,6 +74,11 @@ impl Notes {
 
     /// Secrets are read where a resource names them, and written where they are Portico's.
     fn secret_is_used(&mut self, world: &World, call: &Call) {
+        let meant = &call.body["preconditions"];
+        if call.verb == Verb::Delete && !(meant["uid"].is_string() && meant["resourceVersion"].is_string()) {
+            // Between the look and the write it may have become somebody else's.
+            world.violate("law 8: a user's Secret", format!("{call} does not say which Secret is meant"));
+        }
         if call.namespace == SYSTEM || matches!(call.verb, Verb::List | Verb::Watch) {
             return;
         }
@@ -90,6 +100,9 @@ impl Notes {
     }
 
     pub(super) fn kubernetes_answer(&mut self, world: &World, call: &Call, status: u16) {
+        if call.resource.starts_with("leases.") && call.verb.is_write() && status < 300 {
+            self.lease_is_written(world, call);
+        }
         let Some(of) = kind_of(&call.resource).filter(|_| call.verb.is_write() && status < 300) else { return };
         if releases(call) {
             self.let_go(world, of, call);
@@ -100,6 +113,7 @@ impl Notes {
                 self.attempts.extend(text(&object["metadata"]["resourceVersion"]).parse::<u64>());
             }
             self.note_credential(world, &object);
+            self.check_own(world, &object);
             self.see(object, world.now());
         }
     }
@@ -137,7 +151,8 @@ impl Notes {
         let made = self
             .made
             .iter()
-            .filter(|(_, made)| made.uids.iter().any(|uid| uid == meant))
+            // What a stranger made there after ours had gone is no outcome of our create (law 2: "The same name is never proof").
+            .filter(|(path, made)| made.uids.iter().any(|uid| uid == meant) && !self.is_strangers(path, made))
             .map(|(path, _)| path.as_str());
         let recorded = recorded_path(&object);
         for path in made.chain(recorded) {
@@ -147,7 +162,7 @@ impl Notes {
                 let has_it = recorded_path(other) == Some(path) || other["status"]["creating"]["object"] == path;
                 uid(other) != meant && has_it
             });
-            if !is_anothers && !self.is_foreign(found) {
+            if !is_anothers && !self.is_foreign(found) && !self.estranged.contains(path) {
                 let law =
                     if self.reads_lie { "law 3: let go too early, the API lied" } else { "law 3: let go too early" };
                 world.violate(law, format!("{} is let go of, and {path} is still there", label(&object)));

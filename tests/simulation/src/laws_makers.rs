@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    look::{label, own_connection, recorded_path, uid},
+    look::{is_deleting, label, own_connection, recorded_path, uid},
     notes::{FOREIGN, Made, Notes, Seen},
-    sorts::{Place, Shape, items, text},
+    sorts::{Place, Shape, items, objects, sort, text},
 };
 use crate::{
     plan::{Effect, Millis, Side},
@@ -75,9 +75,10 @@ impl Notes {
         }
     }
 
-    /// Whether what is at this path now was made by a stranger, after what the operator made there had gone.
+    /// Whether what is at this path now was made by a stranger, after what the operator made there had gone; or was changed by one so that
+    /// it is not known again.
     pub(super) fn is_strangers(&self, path: &str, made: &Made) -> bool {
-        self.appeared.get(path).is_some_and(|at| *at > made.at)
+        self.estranged.contains(path) || self.appeared.get(path).is_some_and(|at| *at > made.at)
     }
 
     /// Whether a plan's faults may have answered a request with a refusal of their own: that is definite, and nobody told us of it.
@@ -87,6 +88,47 @@ impl Notes {
             let is_definite = matches!(fault.effect, Effect::Status(status, _) if status < 500);
             fault.side == Side::Remote && is_meant && is_definite && (fault.from..fault.until).contains(&sent)
         })
+    }
+
+    /// A stranger has changed something. What nobody had recorded yet, and was changed in what its create had sent, is not to be known again
+    /// (law 2c: "equal to what was sent"; DESIGN.md, section 3, step 4: "exactly one object that is not in `seen` and equals what was sent
+    /// is ours …; none: POST").
+    pub(super) fn stranger_changed(&mut self, world: &World, of: &str, field: &str, value: &Value) {
+        let Some(sort) = sort(of) else { return };
+        let state = world.state_of(sort.api);
+        let objects = objects(&state);
+        let is_estranged = |(path, made): &(&String, &Made)| {
+            let has_it = objects.get(*path).is_some_and(|object| object[field] == *value);
+            let sent = |maker: &Value| {
+                let intent = &maker["status"]["creating"];
+                let is_its = made.uids.iter().any(|made_for| intent["uid"] == made_for.as_str());
+                is_its && items(&intent["fields"]).any(|sent| text(sent).split('.').next() == Some(field))
+            };
+            made.kind == of && has_it && self.lives().any(sent) && !self.is_recorded(path)
+        };
+        let found: Vec<String> = self.made.iter().filter(is_estranged).map(|(path, _)| path.clone()).collect();
+        self.estranged.extend(found);
+    }
+
+    /// Objects have been deleted by hand. One of them may be one of several that could be a deleted resource's, whose message asks for
+    /// that: "delete the right one at the API". Then what is left of them is not its own (law 1: "where nothing can be marked, the resource
+    /// stops as `Ambiguous` and a person decides").
+    pub(super) fn stranger_decided(&mut self, gone: &[String]) {
+        let id = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut left: Vec<String> = Vec::new();
+        for resource in self.lives().filter(|resource| is_deleting(resource)) {
+            let intent = &resource["status"]["creating"];
+            let candidates: Vec<&str> = items(&intent["candidates"]).map(text).collect();
+            let is_one = |path: &String| candidates.contains(&id(path).as_str());
+            if text(&intent["uid"]) == uid(resource) && gone.iter().any(is_one) {
+                left.extend(self.made.keys().filter(|path| is_one(path) && !gone.contains(path)).cloned());
+            }
+        }
+        self.estranged.extend(left);
+    }
+
+    fn is_recorded(&self, path: &str) -> bool {
+        self.lives().any(|resource| recorded_path(resource) == Some(path))
     }
 
     /// Whether a spec ever said that an object which the operator did not make may be changed or deleted.
@@ -106,7 +148,10 @@ impl Notes {
                 Shape::Singleton | Shape::Action => is_below,
                 Shape::Claimed => is_named || is_bound,
                 Shape::Sole => is_below && (seen.adopts || is_bound),
-                Shape::Upsert => is_bound || (is_below && seen.keys.contains(id) && (seen.adopts || is_new)),
+                Shape::Upsert => {
+                    let is_outcome = || self.is_outcome(place, object, seen);
+                    is_bound || (is_below && seen.keys.contains(id) && (seen.adopts || is_new || is_outcome()))
+                }
                 _ if is_another_owners => seen.adopts && is_bound,
                 // Whoever has our mark, or an id that follows from our names, is ours.
                 _ if has_our_mark => true,
@@ -117,6 +162,32 @@ impl Notes {
             }
         };
         self.resources.values().any(|seen| seen.object["kind"] == sort.kind && gives(seen))
+    }
+
+    /// The UID of the resource whose open create was to make what is at this path, under an id that its spec says.
+    pub(super) fn awaiting(&self, path: &str) -> Option<String> {
+        let (collection, id) = path.rsplit_once('/')?;
+        let awaits = |resource: &&Value| {
+            let intent = &resource["status"]["creating"];
+            let is_its = text(&intent["uid"]) == uid(resource) && text(&intent["path"]) == collection;
+            is_its && text(&intent["key"]).eq_ignore_ascii_case(id)
+        };
+        self.lives().find(awaits).map(|resource| uid(resource).to_owned())
+    }
+
+    /// Law 2c: "it is the only possible outcome of a create recorded beforehand: absent in a complete listing before, present after, equal to
+    /// what was sent"; and it is recorded as such.
+    fn is_outcome(&self, place: &Place, version: &Value, seen: &Seen) -> bool {
+        let spec = &seen.object["spec"];
+        let fields = [
+            ("applicationRegistrationEnabled", "application_registration_enabled"),
+            ("autoApproveRegistration", "auto_approve_registration"),
+            ("deprecated", "deprecated"),
+            ("publishStatus", "publish_status"),
+        ];
+        self.outcomes.get(&place.path).is_some_and(|maker| maker == uid(&seen.object))
+            && recorded_path(&seen.object) == Some(place.path.as_str())
+            && fields.iter().all(|(ours, theirs)| spec[*ours].is_null() || spec[*ours] == version[*theirs])
     }
 
     /// Law 2c: a team that a create with an open intent made has gone before anybody saw it, and one that came after the create was sent

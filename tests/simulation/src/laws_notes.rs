@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
+    lease::Leader,
     look::{
-        chosen_id, is_deleting, kind, known_path, label, lifecycle, name, namespace, natural_key, parent,
-        recorded_path, secrets, uid,
+        chosen_id, is_deleting, kind, known_path, label, lifecycle, name, namespace, natural_key, own_connection,
+        parent, recorded_path, secrets, uid,
     },
     sorts::{objects, sort, text},
 };
@@ -33,6 +34,10 @@ pub(super) struct Notes {
     pub(super) owner: String,
     /// Whether reads of an API may show the past: then the API itself says that something is not there.
     pub(super) reads_lie: bool,
+    /// Whether writes to the API server may be carried out long after they were sent: then an old status comes over a newer one.
+    pub(super) writes_lag: bool,
+    /// Of several replicas, the one that has the Lease.
+    pub(super) leader: Option<Leader>,
     /// All resources that ever were, by UID.
     pub(super) resources: BTreeMap<String, Seen>,
     /// What the operator made, by path.
@@ -41,8 +46,12 @@ pub(super) struct Notes {
     pub(super) alive: BTreeSet<String>,
     /// When a stranger made something.
     pub(super) appeared: BTreeMap<String, Millis>,
+    /// What a stranger made where an open create was to make the same, with the UID of the resource: nothing tells the two apart (law 2c).
+    pub(super) outcomes: BTreeMap<String, String>,
     /// When something went that the operator did not delete.
     pub(super) vanished: BTreeMap<String, Millis>,
+    /// What a stranger had changed before anybody could record it, so that it is not known again.
+    pub(super) estranged: BTreeSet<String>,
     /// Since when an object carries the mark of another installation.
     pub(super) foreign: BTreeMap<String, Millis>,
     /// Strangers' objects that a spec gave away.
@@ -85,6 +94,8 @@ pub(super) struct Seen {
     pub(super) changed: Millis,
     /// Its objects were left behind on purpose.
     pub(super) left: bool,
+    /// The modes that its spec ever had.
+    pub(super) modes: BTreeSet<String>,
     /// Whether its spec ever took over what exists.
     pub(super) adopts: bool,
     /// The ids that its spec ever bound it to.
@@ -118,7 +129,10 @@ pub(super) struct Flight {
 impl Notes {
     pub(super) fn new(plan: &Plan) -> Self {
         let lies = |fault: &crate::plan::Fault| fault.side == Side::Remote && matches!(fault.effect, Effect::Stale(_));
-        Self { reads_lie: plan.faults.iter().any(lies), ..Self::default() }
+        let lags =
+            |fault: &crate::plan::Fault| fault.side == Side::Kubernetes && matches!(fault.effect, Effect::Late(_));
+        let (reads_lie, writes_lag) = (plan.faults.iter().any(lies), plan.faults.iter().any(lags));
+        Self { reads_lie, writes_lag, ..Self::default() }
     }
 
     /// A law is put to the test.
@@ -174,6 +188,7 @@ impl Notes {
         if seen.object["spec"] != object["spec"] || annotations(&seen.object) != annotations(&object) {
             seen.changed = now;
             seen.adopts |= lifecycle(&object, "adoption") == "Adopt";
+            seen.modes.insert(lifecycle(&object, "mode").to_owned());
             seen.bound.extend(Some(lifecycle(&object, "id").to_owned()).filter(|id| !id.is_empty()));
             seen.keys.extend(natural_key(&object));
             seen.ids.extend(chosen_id(&object, &self.owner));
@@ -268,9 +283,14 @@ impl Notes {
                 let (come, gone) = self.refresh_one(world, touched(what));
                 for path in come {
                     self.deleted.remove(&path);
+                    self.outcomes.extend(self.awaiting(&path).map(|uid| (path.clone(), uid)));
                     self.appeared.insert(path, now);
                 }
+                self.stranger_decided(&gone);
                 self.vanished.extend(gone.into_iter().map(|path| (path, now)));
+                if let Stranger::Change { kind, field, value, .. } = what {
+                    self.stranger_changed(world, kind, field, value);
+                }
             }
             Action::DeleteCrd { kind: of } if !is_served(world, of) => {
                 let paths: Vec<String> = self
@@ -311,9 +331,13 @@ impl Notes {
         }
         self.confirmed = true;
         let used = format!("{within}/{called}");
-        for seen in self.resources.values_mut().filter(|seen| seen.live) {
+        for (uid, seen) in self.resources.iter_mut().filter(|(_, seen)| seen.live) {
             let is_there = recorded_path(&seen.object).is_some_and(|path| self.alive.contains(path));
             seen.left |= is_there && seen.object["status"]["remote"]["connection"] == used.as_str();
+            // The same of what a create made of which nothing is recorded.
+            let is_its = own_connection(&seen.object).is_some_and(|own| own.name == called && own.namespace == within);
+            let was_made = |(path, made): (&String, &Made)| made.uids.contains(uid) && self.alive.contains(path);
+            seen.left |= is_its && recorded_path(&seen.object).is_none() && self.made.iter().any(was_made);
         }
     }
 

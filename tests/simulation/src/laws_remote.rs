@@ -12,6 +12,7 @@ use super::{
     sorts::{Place, Shape, items, objects, place, text},
 };
 use crate::{
+    attribution::sender,
     plan::{Action, Millis},
     seen::{Api, RemoteAnswer, RemoteRequest},
     world::{CONSISTENCY, REQUEST_TIMEOUT, TENANT, World},
@@ -61,6 +62,7 @@ impl Notes {
             world.violate("law 13: strange path", request.to_string());
         }
         if request.is_write() {
+            self.check_lease(world, (request.replica, request.life), REQUEST_TIMEOUT, request);
             self.look_for_secrets(world, &request.to_string(), "a path");
         }
         let Some(place) = place(request.api, &request.path) else { return };
@@ -77,9 +79,22 @@ impl Notes {
 
     fn create_is_sent(&mut self, world: &World, request: &RemoteRequest, place: &Place) {
         self.test("law 1");
-        let uids = self.makers(request, place);
-        let sort = place.sort;
-        if uids.is_empty() && sort.shape == Shape::Collection {
+        let mut uids = self.makers(request, place);
+        let (sort, is_wanted) = (place.sort, !uids.is_empty());
+        if sort.shape == Shape::Action {
+            // What is done once says beforehand for whom, and that is whoever sends it: law 1 is about creates "of the same resource", and
+            // several resources may want theirs below one parent. It may have gone since, with its CRD.
+            uids = sender().filter(|uid| self.has_intent(uid)).into_iter().collect();
+        }
+        let only_looks = |uid: &String| {
+            let seen = self.resources.get(uid);
+            seen.is_some_and(|seen| observes(&seen.object) && seen.modes.iter().all(|mode| mode == "Observe"))
+        };
+        if !uids.is_empty() && uids.iter().all(only_looks) {
+            world.violate("law 2: written in Observe", format!("{request} is sent, and whoever wants it only looks"));
+        }
+        let counts_once = matches!(sort.shape, Shape::Collection | Shape::Action);
+        if uids.is_empty() && counts_once && (is_wanted || sort.shape == Shape::Collection) {
             let what = if sort.kind == "Portal" { "without the mark" } else { "without an intent in a status" };
             world.violate("law 1: create without identity", format!("{request} is sent {what}"));
         }
@@ -89,7 +104,7 @@ impl Notes {
             .values()
             .find(|flight| flight.sent + window > request.sent && flight.uids.iter().any(|uid| uids.contains(uid)));
         if let Some(open) = open
-            && sort.shape == Shape::Collection
+            && counts_once
             && !Self::may_be_refused(world, request.operation, open.sent)
         {
             let what = format!("{request} is sent, and one that was sent at {} ms may still take effect", open.sent);
@@ -212,7 +227,14 @@ impl Notes {
         self.test("law 4");
         let reads_lied =
             self.reads_lie && world.plan.steps.iter().any(|step| matches!(step.action, Action::Stranger(_)));
-        if may_be_idle && place.rest.is_empty() && !reads_lied && is_idle(&request.body, object, place.sort) {
+        // Where a pass saw nothing, something differed (law 4): that a stranger came between its look and its write is nobody's fault.
+        let just_came = !is_known
+            && world.plan.steps.iter().any(|step| {
+                let is_past = step.at <= world.now() && world.now() < step.at + UNHEARD;
+                is_past && matches!(step.action, Action::Stranger(_))
+            });
+        let could_know = !reads_lied && !just_came;
+        if may_be_idle && place.rest.is_empty() && could_know && is_idle(&request.body, object, place.sort) {
             world.violate("law 4: idle write", format!("{request} changes nothing"));
         }
     }
@@ -282,6 +304,7 @@ impl Notes {
                 let what = format!("{request} is carried out after the CRD of {kind} was deleted");
                 world.violate("law 6: uninstalling wipes", what);
             }
+            self.check_parting(world, request, &place);
             self.deleted.insert(place.path.clone(), now);
             self.refresh_one(world, request.api);
         } else if request.method == Method::POST && place.rest.len() == 1 {
@@ -314,6 +337,7 @@ impl Notes {
             sort.shape == Shape::Collection
                 && **other != path
                 && self.alive.contains(*other)
+                && !self.estranged.contains(*other)
                 && made.kind == sort.kind
                 && made.uids.len() == 1
                 && made.uids == uids

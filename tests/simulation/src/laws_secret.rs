@@ -3,7 +3,7 @@ use data_encoding::BASE64;
 use serde_json::Value;
 
 use super::{
-    look::{kind, label, namespace, uid},
+    look::{kind, label, namespace},
     notes::Notes,
     sorts::{items, text},
 };
@@ -83,8 +83,8 @@ impl Notes {
         let [owner] = owners.as_slice() else { return };
         let name = text(&owner["spec"]["credentialsSecret"]["name"]);
         let stored = world.kubernetes.get("secrets", namespace(owner), name);
-        let is_written = |stored: &Value| stored["metadata"]["annotations"][OWNER_UID] == uid(owner);
-        let held = match stored.as_ref().filter(|stored| is_written(stored)) {
+        // One that a resource before it left, as it does where its CRD went, holds the secret just as well (DESIGN.md section 3, Secrets).
+        let held = match stored.as_ref().filter(|stored| is_output(stored)) {
             Some(stored) => values(stored).iter().any(|(_, value)| value == secret),
             // Somebody may have taken it away, but nobody before there is a client.
             None => !is_new || world.plan.steps.iter().any(|step| takes_secrets(&step.action)),

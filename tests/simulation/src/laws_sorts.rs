@@ -71,7 +71,7 @@ macro_rules! sort {
 
 /// All kinds but the connections.
 #[rustfmt::skip]
-pub(crate) static SORTS: [Sort; 12] = [
+pub(crate) static SORTS: [Sort; 13] = [
     sort!("Portal", Konnect, Collection, "portals", "portals", "id", ("name", "name"), "", "", false,
         ["list-portals", "create-portal", "get-portal", "update-portal", "delete-portal", "verify-portal-domains"]),
     sort!("PortalTeam", Konnect, Collection, "teams", "teams", "id", ("name", "name"), "", "portalRef", false,
@@ -91,6 +91,8 @@ pub(crate) static SORTS: [Sort; 12] = [
         ["get-portal-authentication-settings", "update-portal-authentication-settings"]),
     sort!("PortalAuditLogReplay", Konnect, Action, "audit-log-replay-job", "audit_log_replay_job", "", ("", ""), "", "portalRef", true,
         ["get-portal-audit-log-replay-job", "update-portal-audit-log-replay-job"]),
+    sort!("PortalAuditLogWebhook", Konnect, Singleton, "audit-log-webhook", "audit_log_webhook", "", ("", ""), "", "portalRef", true,
+        ["get-portal-audit-log-webhook", "update-portal-audit-log-webhook", "get-portal-audit-log-webhook-status"]),
     sort!("PortalCustomDomain", Konnect, Sole, "custom-domain", "custom_domain_v3", "", ("", ""), "", "portalRef", false,
         ["get-portal-custom-domain", "create-portal-custom-domain", "update-portal-custom-domain", "delete-portal-custom-domain"]),
     sort!("AuthorizationServer", Acp, Keyed, "servers", "servers", "id", ("", ""), "id", "", false,

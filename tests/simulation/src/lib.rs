@@ -15,6 +15,7 @@
 
 pub mod account;
 pub mod act;
+pub mod aim;
 mod attribution;
 mod cluster;
 pub mod coverage;

@@ -19,6 +19,7 @@ use tower::{BoxError, ServiceExt, service_fn, util::BoxCloneSyncService};
 use url::form_urlencoded;
 
 use crate::{
+    attribution::of_remote,
     coverage::Point,
     faults::Target,
     plan::{Effect, Side},
@@ -90,8 +91,15 @@ impl Network {
         let parcel = parcel(&world, &request, number, (replica, life));
         let sent = &parcel.sent;
         world.laws.remote_request(&world, sent);
-        lock(&world.coverage).saw(&parcel.point);
-        let target = Target { side: Side::Remote, name: sent.operation, is_write: sent.is_write(), is_watch: false };
+        lock(&world.coverage).saw(&parcel.point, world.now());
+        let target = Target {
+            side: Side::Remote,
+            name: sent.operation,
+            point: Some(&parcel.point),
+            is_write: sent.is_write(),
+            is_later_page: is_later_page(&sent.query),
+            is_watch: false,
+        };
         let effect = world.faults.strike(world.now(), &target);
         note_sending(&world, sent, effect.as_ref());
         let (to, back) = world.faults.draw(|random| (random.u64(1..=LATENCY), random.u64(1..=LATENCY)));
@@ -151,12 +159,13 @@ fn parcel(world: &World, request: &reqwest::Request, number: u64, (replica, life
         body: readable(request.headers(), &body),
         sent: world.now(),
     };
-    let point = {
-        let mut attribution = lock(&world.attribution);
-        attribution.refresh(&world.kubernetes);
-        attribution.of_remote(&sent)
-    };
+    let point = of_remote(&sent);
     Parcel { sent, point, url: url.as_str().to_owned(), headers: request.headers().clone(), body }
+}
+
+/// Whether a query asks for a page after the first.
+fn is_later_page(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "page[number]" && value != "1")
 }
 
 /// A body as it is seen: JSON, or a form as an object of texts.

@@ -100,7 +100,9 @@ pub struct Fault {
     pub nth: u32,
     /// How many from there on.
     pub times: u32,
-    /// Which: a contract operation for an API (`create-portal`), `verb resource` for Kubernetes (`patch portals/status`), `*` for all, `write` for all writes.
+    /// Which: a contract operation for an API (`create-portal`), `verb resource` for Kubernetes (`patch portals/status`), `*` for all, `write` for all
+    /// writes, `pages` for what asks an API for a page of a listing after the first, `watch plural` for the events of these watches; or a
+    /// crash point (`Portal create create-portal`), or all of a stage of a kind (`Portal create *`).
     pub what: String,
     /// What happens to them.
     pub effect: Effect,

@@ -50,7 +50,7 @@ enum Event<'p> {
     Backup,
     Step(&'p Step),
     CutWatches(&'p str, bool),
-    DelayWatches(Millis),
+    DelayWatches(&'p str, Millis),
 }
 
 /// Runs a world on this thread, on a time of its own.
@@ -147,7 +147,7 @@ async fn live(world: &World) -> Option<Millis> {
                 world.laws.acted(world, &step.action);
             }
             Event::CutWatches(what, compact) => cut_watches(world, what, compact),
-            Event::DelayWatches(delay) => world.kubernetes.delay_watches(Duration::from_millis(delay)),
+            Event::DelayWatches(what, delay) => delay_watches(world, what, delay),
         }
     }
     sleep_until(world.at(world.plan.quiet_from)).await;
@@ -170,9 +170,9 @@ fn timeline(plan: &Plan) -> Vec<(Millis, Event<'_>)> {
             (Effect::WatchCut(compact), what) => {
                 timeline.extend(cuts(fault).map(|at| (at, Event::CutWatches(what.unwrap_or_default(), *compact))));
             }
-            (Effect::Slow(delay), Some(_)) => {
-                timeline.push((fault.from, Event::DelayWatches(*delay)));
-                timeline.push((fault.until, Event::DelayWatches(0)));
+            (Effect::Slow(delay), Some(what)) => {
+                timeline.push((fault.from, Event::DelayWatches(what, *delay)));
+                timeline.push((fault.until, Event::DelayWatches(what, 0)));
             }
             _ => {}
         }
@@ -198,6 +198,20 @@ fn cut_watches(world: &World, plural: &str, compact: bool) {
     }
     let named = |resource: &str| plural.is_empty() || resource.split('.').next() == Some(plural);
     world.kubernetes.break_watches(Loss::Reset, |_, resource| named(resource));
+}
+
+/// Makes watches tell what happens so much later: those of the resource with this plural, or all where it is empty.
+fn delay_watches(world: &World, plural: &str, millis: Millis) {
+    world.trace.note(world.now(), format_args!("* watches of {plural:?} tell {millis} ms later"));
+    let delay = Duration::from_millis(millis);
+    if plural.is_empty() {
+        world.kubernetes.delay_watches(delay);
+    }
+    // Each resource on its own: what is written to one is still unseen when the watch of another wakes somebody.
+    let resources = World::kinds().iter().chain(&["Secret"]).map(|kind| World::resource(kind));
+    for resource in resources.filter(|resource| resource.split('.').next() == Some(plural)) {
+        world.kubernetes.delay_watches_of(resource, delay);
+    }
 }
 
 /// Waits until nothing has been written for [`REST`]; says since when, or gives up after [`BOUND`].
@@ -279,7 +293,7 @@ mod tests {
                 Event::Backup => (at, "backup"),
                 Event::Step(_) => (at, "step"),
                 Event::CutWatches("portals", true) => (at, "cut"),
-                Event::CutWatches(..) | Event::DelayWatches(_) => (at, "other"),
+                Event::CutWatches(..) | Event::DelayWatches(..) => (at, "other"),
             })
             .collect();
         assert_eq!(found, [(100, "cut"), (200, "cut"), (500, "backup"), (500, "step"), (800, "step")]);

@@ -23,6 +23,8 @@ pub(crate) fn settings(plan: &Plan) -> Settings {
         stalled_max: Duration::from_secs(60),
         kube_deadline: Duration::from_secs(6),
         minute: Duration::from_secs(5),
+        // A world is done before a stretched interval ends.
+        sweep_share: 1.0,
         workers: 6,
         concurrency: 4,
         // Not the name of the machine: a trace is the same everywhere.

@@ -42,7 +42,6 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     account::Accounts,
-    attribution::Attribution,
     coverage::Coverage,
     crds,
     faults::Faults,
@@ -105,7 +104,6 @@ pub struct World {
     /// The credentials of the accounts `konnect` and `acp`.
     pub accounts: Accounts,
     pub(crate) faults: Faults,
-    pub(crate) attribution: Mutex<Attribution>,
     pub(crate) replicas: Mutex<Replicas>,
     pub(crate) router: axum::Router,
     pub(crate) halted: Notify,
@@ -161,7 +159,6 @@ impl World {
             coverage: Mutex::default(),
             accounts,
             faults,
-            attribution: Mutex::default(),
             replicas: Mutex::new(Replicas::new(plan.replicas)),
             halted: Notify::new(),
             me: me.clone(),

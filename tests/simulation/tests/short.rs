@@ -18,6 +18,7 @@ fn no_law_is_broken_and_the_same_seed_gives_the_same_trace() {
     thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
+                let _stops = StopsAll(&next);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= FIRST + WORLDS {
@@ -28,6 +29,17 @@ fn no_law_is_broken_and_the_same_seed_gives_the_same_trace() {
             });
         }
     });
+}
+
+/// Where one world fails the other threads need not go on.
+struct StopsAll<'n>(&'n AtomicU64);
+
+impl Drop for StopsAll<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(FIRST + WORLDS, Ordering::Relaxed);
+        }
+    }
 }
 
 fn twice(seed: u64) {

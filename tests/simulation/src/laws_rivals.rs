@@ -1,0 +1,134 @@
+//! Law 12: of those who claim one object at most one is Ready, and somebody goes first.
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    end::End,
+    look::{
+        chosen_id, holds, is_deleting, is_paused, kind, known_path, label, lifecycle, message, namespace, natural_key,
+        observes, reason, recorded_path, uid,
+    },
+    sorts::{Shape, sort, text},
+};
+
+impl End<'_> {
+    /// Law 12: of those who claim one object at most one is Ready, and somebody goes first.
+    pub(super) fn check_rivals(&self) {
+        self.check_exclusive();
+        let mut rivals: BTreeMap<(&str, String, String), Vec<&Value>> = BTreeMap::new();
+        for resource in self.notes.lives().filter(|resource| !is_deleting(resource) && !is_paused(resource)) {
+            let Some(sort) = sort(kind(resource)).filter(|sort| sort.shape != Shape::Action) else { continue };
+            if observes(resource) || self.only_looks(resource) {
+                continue;
+            }
+            let parent = self.notes.parent_id(resource).unwrap_or_default();
+            let key = match sort.shape {
+                Shape::Singleton | Shape::Sole => Some(String::new()),
+                Shape::Keyed => chosen_id(resource, &self.notes.owner),
+                _ => natural_key(resource),
+            };
+            let (Some(key), false) = (key, parent.is_empty() && !sort.parent.is_empty()) else { continue };
+            rivals.entry((sort.kind, sort.collection(&parent), key)).or_default().push(resource);
+        }
+        for ((_, collection, key), rivals) in rivals.iter().filter(|(_, rivals)| rivals.len() > 1) {
+            let names = || rivals.iter().map(|rival| label(rival)).collect::<Vec<_>>().join(", ");
+            let ready = rivals.iter().filter(|rival| holds(rival, "Ready") == "True").count();
+            if ready > 1 {
+                let what = format!("{} are all Ready with {key:?} in {collection}", names());
+                self.world.violate("law 12: two are Ready", what);
+            }
+            // One that is on its way out may have it still.
+            let is_going = |other: &Value| is_deleting(other) && kind(other) == kind(rivals[0]);
+            let waits = rivals.iter().all(|rival| reason(rival, "Ready") == "Conflict");
+            if waits && !self.notes.lives().any(is_going) && !self.waits_beside(rivals) {
+                let what = format!("{} wait for each other with {key:?} in {collection}", names());
+                self.world.violate("law 12: nobody goes first", what);
+            }
+        }
+    }
+
+    /// Whether one of them waits for a resource beside them that goes first, or for one that waits for such a one in its turn: who wants two
+    /// things, as by its name and by the id that its spec binds to, stands in two queues, and both end at somebody who waits for none.
+    pub(super) fn waits_for_another(&self, rivals: &[&Value]) -> bool {
+        rivals.iter().any(|rival| self.waits_in_line(rival, rivals))
+    }
+
+    /// The same of one. Those who were passed already are not asked again: a circle has no end.
+    fn waits_in_line(&self, rival: &Value, passed: &[&Value]) -> bool {
+        let is_new = |other: &&Value| passed.iter().all(|one| uid(one) != uid(other)) && !is_deleting(other);
+        self.notes.lives().filter(is_new).filter(|other| self.goes_before(other, rival)).any(|other| {
+            let line: Vec<&Value> = passed.iter().copied().chain([other]).collect();
+            let ends_beside = || self.waits_for_paused(&[other]) || self.waits_for_asking(&[other]);
+            reason(other, "Ready") != "Conflict" || ends_beside() || self.waits_in_line(other, &line)
+        })
+    }
+
+    /// Whether one says that it waits for the other, and rightly. "Whoever holds the recorded id or the mark wins; among claimants without
+    /// either the older" (law 12): the other is bound to the id by its spec, has recorded the object that has the name (it may have been
+    /// renamed since, or only look by now), or is older and has the same name.
+    fn goes_before(&self, other: &Value, rival: &Value) -> bool {
+        let said = message(rival);
+        let claims = said.starts_with(&format!("{} claims the same object", label(other)));
+        let has_it = said.ends_with(&format!(" belongs to {}", label(other)));
+        let is_bound = !observes(other) && !lifecycle(other, "id").is_empty();
+        let held = recorded_path(other).and_then(|path| self.objects.get(path));
+        let is_held = held.is_some_and(|object| observes(other) || is_called(object, rival));
+        let since = |object: &Value| text(&object["metadata"]["creationTimestamp"]).to_owned();
+        let is_beside = kind(other) == kind(rival) && self.notes.parent_id(other) == self.notes.parent_id(rival);
+        let is_older = is_beside && natural_key(other) == natural_key(rival) && since(other) <= since(rival);
+        (claims && (is_bound || is_held || is_older)) || (has_it && is_held)
+    }
+
+    /// Whether one of them waits for one that is paused, and is older or has the object: a pause gives up no claim.
+    pub(super) fn waits_for_paused(&self, rivals: &[&Value]) -> bool {
+        self.notes.lives().filter(|other| is_paused(other)).any(|other| {
+            let claim = format!("{} claims the same object", label(other));
+            let has_it = known_path(other).is_some() || text(&other["status"]["creating"]["uid"]) == uid(other);
+            let since = text(&other["metadata"]["creationTimestamp"]);
+            rivals.iter().any(|rival| {
+                let is_older = since <= text(&rival["metadata"]["creationTimestamp"]);
+                message(rival).contains(&claim) && (has_it || is_older)
+            })
+        })
+    }
+}
+
+/// Whether an object at the API is called what a resource wants its own to be called.
+fn is_called(object: &Value, resource: &Value) -> bool {
+    let name = sort(kind(resource)).map(|sort| text(&object[sort.key.0]));
+    natural_key(resource).is_some_and(|key| name.is_some_and(|name| name.eq_ignore_ascii_case(&key)))
+}
+
+/// Whether a resource waits for nobody who claims its object, but for the end of a Secret of the name under which it is to hand out its
+/// credentials. An output Secret "is never written over a Secret that is not ours" (DESIGN.md, section 3). It goes first all the same, as
+/// the older one does (law 12), and the others stand behind it.
+pub(super) fn waits_for_secret(resource: &Value) -> bool {
+    let name = text(&resource["spec"]["credentialsSecret"]["name"]);
+    let said = format!("Secret {}/{name} exists already and is not this resource's", namespace(resource));
+    !name.is_empty() && message(resource).starts_with(&said)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_its_own_secret_waits_for_no_rival() {
+        let client = |message: &str| {
+            let ready = json!({"type": "Ready", "status": "False", "reason": "Conflict", "message": message});
+            json!({
+                "kind": "OAuthClient",
+                "metadata": {"namespace": "world", "name": "shop"},
+                "spec": {"credentialsSecret": {"name": "shop-credentials"}},
+                "status": {"conditions": [ready]},
+            })
+        };
+        let left = "exists already and is not this resource's, so it is left alone";
+        assert!(waits_for_secret(&client(&format!("Secret world/shop-credentials {left}"))));
+        assert!(!waits_for_secret(&client(&format!("Secret world/another {left}"))));
+        assert!(!waits_for_secret(&client("OAuthClient world/store claims the same object")));
+    }
+}

@@ -1,0 +1,192 @@
+//! Deletions: what is in their way, what they may take, and that they end.
+use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
+use serde_json::json;
+
+use crate::world::{
+    apply, delete, first, first_lost, identity_world, konnect, portal, replay, sent, server, step, world,
+};
+
+/// Seed 2163, law 2: of two teams that an open create may have made a person deleted the right one, as they were asked to, and the deletion
+/// then took the other one for its own.
+#[test]
+fn of_two_teams_that_could_be_the_one_the_other_stays_when_somebody_has_deleted_the_right_one() {
+    let (kind, namespace, name) = ("PortalTeam".to_owned(), "world".to_owned(), "buyers".to_owned());
+    let twin = Stranger::Make { kind: kind.clone(), key: name.clone() };
+    let right = Stranger::Delete { kind: kind.clone(), which: 0 };
+    let steps = vec![
+        apply(500, portal("shop")),
+        apply(3_000, konnect(&kind, &name, &json!({"portalRef": {"name": "shop"}, "name": "buyers"}))),
+        Step { at: 5_000, action: Action::Stranger(twin) },
+        Step { at: 6_000, action: Action::Delete { kind, namespace, name } },
+        Step { at: 60_000, action: Action::Stranger(right) },
+    ];
+    let outcome = replay(&world(steps, vec![first_lost("create-portal-team")], 61_000));
+    let asked = outcome.trace.iter().any(|line| line.contains("each of the objects"));
+    assert!(asked, "nobody was asked:\n{}", outcome.trace.join("\n"));
+    assert_eq!(sent(&outcome, "DELETE", "/teams/"), 0);
+}
+
+/// Seed 15457, laws 5 and 6: who waits for a credential was not told that the CRD goes, and that there was nothing to wait for any more.
+#[test]
+fn a_deletion_that_waits_for_a_credential_ends_with_the_crd() {
+    let wrong = vec![("token".to_owned(), "kpat_wrong".to_owned())];
+    let (namespace, name) = ("world".to_owned(), "konnect".to_owned());
+    let steps = vec![
+        apply(500, portal("shop")),
+        Step { at: 9_000, action: Action::Secret { namespace, name, data: wrong } },
+        delete(20_000, "Portal", "shop"),
+        Step { at: 40_000, action: Action::DeleteCrd { kind: "Portal".to_owned() } },
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 40_001));
+    assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 0);
+}
+
+/// Seed 14477: a portal that nobody could record before a crash stays as long as the API refuses, as one that is recorded does.
+#[test]
+fn an_unrecorded_portal_with_developers_may_stay() {
+    let ann = Stranger::SignUp { which: 0, email: "ann@example.com".to_owned() };
+    let steps = vec![
+        apply(1_000, portal("shop")),
+        Step { at: 1_200, action: Action::Stranger(ann) },
+        delete(1_250, "Portal", "shop"),
+    ];
+    replay(&world(steps, vec![first("create-portal", Effect::CrashAfter)], 60_001));
+}
+
+/// Seed 163, law 5: a wrong token came before the namespace went, and the one that had worked was not used.
+#[test]
+fn a_namespace_ends_although_a_wrong_token_came_just_before_it_went() {
+    let wrong = vec![("token".to_owned(), "kpat_wrong".to_owned())];
+    let (namespace, name) = ("world".to_owned(), "konnect".to_owned());
+    let steps = vec![
+        apply(500, portal("shop")),
+        Step { at: 9_000, action: Action::Secret { namespace: namespace.clone(), name, data: wrong } },
+        Step { at: 9_010, action: Action::DeleteNamespace { namespace } },
+    ];
+    replay(&world(steps, Vec::new(), 9_100));
+}
+
+/// Seed 174, law 5: a portal had been made, and nothing was kept yet to ask for it with, when everything went. Wherever the crash comes,
+/// the namespace ends.
+#[test]
+fn a_namespace_ends_although_it_went_with_its_secret_in_a_crash_during_the_first_create() {
+    for after in [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 80, 120] {
+        let (at, namespace) = (1_000 + after, "world".to_owned());
+        let steps = vec![
+            apply(1_000, portal("shop")),
+            Step { at, action: Action::Crash { replica: 0, down: 10_000 } },
+            Step { at: at + 1, action: Action::DeleteNamespace { namespace } },
+        ];
+        replay(&world(steps, Vec::new(), 2_000));
+    }
+}
+
+/// Seed 646, law 5: the same where the answer to the first create is lost, and what it made was still to be looked for.
+#[test]
+fn a_namespace_ends_although_the_answer_to_the_first_create_was_lost_before_it_went() {
+    let namespace = "world".to_owned();
+    let steps = vec![
+        apply(1_000, portal("shop")),
+        Step { at: 2_000, action: Action::DeleteNamespace { namespace } },
+        Step { at: 2_010, action: Action::Crash { replica: 0, down: 10_000 } },
+    ];
+    let outcome = replay(&world(steps, vec![first_lost("create-portal")], 61_000));
+    let first = |what: &str| outcome.trace.iter().position(|line| line.contains(" r0.0 ") && line.contains(what));
+    let kept = first("create secrets portico-system/").expect("the credential is kept");
+    assert!(first("patch portals world/shop").is_some_and(|held| kept < held), "{}", outcome.trace.join("\n"));
+}
+
+/// Law 3: for some seconds the whole API answered as it had been before the portal was made; the portal was let go of, and stayed.
+#[test]
+fn a_portal_that_was_made_just_now_is_not_gone_because_the_api_does_not_show_it() {
+    let stale = Fault {
+        side: Side::Remote,
+        from: 8_400,
+        until: 12_000,
+        nth: 0,
+        times: 1_000,
+        what: "*".to_owned(),
+        effect: Effect::Stale(7_500),
+    };
+    let steps = vec![apply(2_000, portal("shop")), delete(8_600, "Portal", "shop")];
+    let outcome = replay(&world(steps, vec![stale], 13_000));
+    assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 1, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 66897, laws 2 and 3: a server under a chosen id had gone in a crash during its DELETE, before anything was recorded, and what a
+/// stranger made under that id since is not deleted.
+#[test]
+fn a_stranger_may_take_the_chosen_id_of_a_server_that_has_gone() {
+    let theirs = Stranger::Make { kind: "AuthorizationServer".to_owned(), key: "chosen".to_owned() };
+    let steps = vec![
+        apply(2_000, server("login", &json!({"id": "chosen", "cookieMaxAge": "8h"}))),
+        delete(3_000, "AuthorizationServer", "login"),
+        step(60_000, Action::Stranger(theirs)),
+    ];
+    let faults = vec![first_lost("createAuthorizationServer"), first("deleteAuthorizationServer", Effect::CrashAfter)];
+    let outcome = replay(&identity_world(steps, faults, 61_000));
+    assert_eq!(sent(&outcome, "DELETE", "/servers/chosen"), 1, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 78120, law 10: the CRD of portals went, and a new token was taken for one of another account: all that was still recorded was a
+/// webhook that nobody had set, and the API does not show that.
+#[test]
+fn where_only_an_unset_webhook_is_recorded_its_portal_tells_whose_the_token_is() {
+    let webhook = json!({"portalRef": {"name": "shop"}, "enabled": false});
+    let steps = vec![
+        apply(2_000, portal("shop")),
+        apply(4_000, konnect("PortalAuditLogWebhook", "audit", &webhook)),
+        step(20_000, Action::DeleteCrd { kind: "Portal".to_owned() }),
+        step(40_000, Action::Renew { account: "konnect".to_owned() }),
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 40_001));
+    assert!(!outcome.trace.iter().any(|line| line.contains("AccountChanged")), "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 129857, law 5: the API server refused once to erase what was kept for a connection, and the deletion ended without that.
+#[test]
+fn what_is_kept_for_a_connection_goes_with_it_although_the_first_try_is_refused() {
+    let refused = Fault {
+        side: Side::Kubernetes,
+        from: 10_000,
+        until: 30_000,
+        nth: 0,
+        times: 1,
+        what: "delete secrets".to_owned(),
+        effect: Effect::Status(403, None),
+    };
+    // Two deletions, for the first one of the connection waits for its server.
+    let steps = vec![
+        apply(2_000, server("login", &json!({"lifecycle": {"deletion": "Delete"}}))),
+        delete(12_000, "AuthorizationServer", "login"),
+        delete(12_001, "AcpConnection", "identity"),
+    ];
+    let outcome = replay(&identity_world(steps, vec![refused], 31_000));
+    assert!(sent(&outcome, "delete secrets", "portico-escrow-") > 1, "{}", outcome.trace.join("\n"));
+}
+
+/// Seeds 114543 and 126818, laws 1 and 5: a server whose create lost its answer waits for its Secret, and its deletion finds what was made.
+#[test]
+fn a_server_that_waits_for_its_secret_is_deleted_with_what_its_create_made() {
+    let cognito = json!({
+        "clientId": "acp",
+        "clientSecretRef": {"name": "acp", "key": "client_secret"},
+        "poolId": "eu-west-1_Q8WSOH11B",
+        "redirectUrl": "https://login.example.com/customers/callback",
+        "region": "eu-west-1",
+        "scopes": ["openid", "email"],
+    });
+    let method = json!({"id": "customers", "name": "Customers", "method": "cognito", "cognito": cognito});
+    let spec = json!({"authentications": {"methods": [method]}, "lifecycle": {"deletion": "Delete"}});
+    let missing = json!({"name": "nowhere", "key": "cognito"});
+    let mut broken = spec.clone();
+    broken["authentications"]["methods"][0]["cognito"]["clientSecretRef"] = missing;
+    let steps = vec![
+        apply(2_000, server("login", &spec)),
+        // Before the create is sent again.
+        apply(2_300, server("login", &broken)),
+        delete(40_000, "AuthorizationServer", "login"),
+    ];
+    let outcome = replay(&identity_world(steps, vec![first_lost("createAuthorizationServer")], 61_000));
+    assert_eq!(sent(&outcome, "DELETE", "/servers/"), 1, "{}", outcome.trace.join("\n"));
+}

@@ -1,0 +1,108 @@
+//! What is made again: because it went, or from a backup.
+use portico_sandbox::Switches;
+use portico_simulation::plan::{Action, Step, Stranger};
+use serde_json::{Value, json};
+
+use crate::world::{
+    acp, apply, delete, identity_world, konnect, open_portal, portal, replay, sent, server, settings, shared, step,
+    world,
+};
+
+/// Seed 13719, law 9: the portal was made again, and its settings never got the secret that those of the one before had been sent.
+#[test]
+fn the_settings_of_a_portal_that_is_made_again_get_the_secret_again() {
+    let confirmed = Action::Annotate {
+        kind: "KonnectConnection".to_owned(),
+        namespace: "world".to_owned(),
+        name: "acme".to_owned(),
+        key: "portico.dev/confirm-absence".to_owned(),
+        value: Some("${absence}".to_owned()),
+    };
+    let gone = Action::Stranger(Stranger::Delete { kind: "Portal".to_owned(), which: 0 });
+    let steps = vec![
+        apply(500, portal("shop")),
+        apply(3_000, settings("one")),
+        Step { at: 9_000, action: gone },
+        Step { at: 140_000, action: confirmed },
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 140_001));
+    assert_eq!(sent(&outcome, "PATCH", "/authentication-settings {"), 2);
+}
+
+/// Seed 5733, law 9: a backup says what was sent to the settings of a portal that is no more.
+#[test]
+fn restored_settings_get_the_secret_again() {
+    let steps = vec![
+        apply(500, portal("shop")),
+        apply(3_000, settings("one")),
+        delete(9_000, "PortalAuthentication", "one"),
+        delete(9_500, "Portal", "shop"),
+        Step { at: 60_000, action: Action::Restore { from: 8_000 } },
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 60_001));
+    assert_eq!(sent(&outcome, "PATCH", "/authentication-settings {"), 2);
+}
+
+/// Seed 123, law 10: the parent's record changed its UID and not its id, and nobody woke who waited for it.
+#[test]
+fn after_a_restored_backup_whoever_waits_for_a_parent_goes_on() {
+    let spec = json!({"portalRef": {"name": "shop"}, "email": "ann@example.com", "status": "approved"});
+    let steps = vec![
+        apply(500, portal("shop")),
+        apply(3_000, konnect("PortalDeveloper", "ann", &spec)),
+        Step { at: 6_000, action: Action::DeleteCrd { kind: "Portal".to_owned() } },
+        Step { at: 60_000, action: Action::InstallCrd { kind: "Portal".to_owned() } },
+        Step { at: 90_000, action: Action::Restore { from: 5_000 } },
+    ];
+    replay(&world(steps, Vec::new(), 90_001));
+}
+
+/// Seed 53286, law 12: a restored backup said that it is Ready, since its connection could not be asked.
+#[test]
+fn what_a_backup_says_of_another_uid_is_no_success_of_this_one() {
+    let webhook = |name: &str, more: &Value| {
+        let mut spec = json!({"portalRef": {"name": "shop"}});
+        if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
+            spec.extend(more.clone());
+        }
+        konnect("PortalAuditLogWebhook", name, &spec)
+    };
+    let steps = vec![
+        apply(500, open_portal()),
+        apply(1_500, webhook("first", &json!({}))),
+        apply(2_500, webhook("second", &json!({"enabled": true, "lifecycle": {"deletion": "Delete"}}))),
+        delete(59_100, "PortalAuditLogWebhook", "first"),
+        Step { at: 59_400, action: Action::DeleteCrd { kind: "KonnectConnection".to_owned() } },
+        Step { at: 160_000, action: Action::Restore { from: 58_800 } },
+    ];
+    replay(&shared(Switches::default(), steps, 160_100));
+}
+
+/// Seed 77838, law 9: a connection that only looks leaves an output Secret that was taken away, and makes it again when it manages again.
+#[test]
+fn an_output_secret_that_went_in_observe_is_made_again_afterwards() {
+    let client = json!({
+        "serverRef": {"name": "login"},
+        "credentialsSecret": {"name": "shop-credentials"},
+        "lifecycle": {"deletion": "Delete"},
+    });
+    let mode = |mode: &str| Action::Edit {
+        kind: "AcpConnection".to_owned(),
+        namespace: "world".to_owned(),
+        name: "identity".to_owned(),
+        spec: json!({"mode": mode}),
+    };
+    let taken = Action::DeleteSecret { namespace: "world".to_owned(), name: "shop-credentials".to_owned() };
+    for back in [None, Some(60_000)] {
+        let mut steps = vec![
+            apply(2_000, server("login", &json!({}))),
+            apply(4_000, acp("OAuthClient", "shop", &client)),
+            step(10_000, mode("Observe")),
+            step(40_000, taken.clone()),
+        ];
+        steps.extend(back.map(|at| step(at, mode("Manage"))));
+        let outcome = replay(&identity_world(steps, Vec::new(), 61_000));
+        let times = 1 + usize::from(back.is_some());
+        assert_eq!(sent(&outcome, "create secrets", "world/ {"), times, "{}", outcome.trace.join("\n"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Whose account a credential is of.
+use portico_simulation::plan::{Action, Effect, Step};
+use serde_json::json;
+
+use crate::world::{
+    acp, apply, delete, first, identity_world, konnect, make, portal, remove, replay, sent, step, team, token, world,
+};
+
+/// A team of a portal that nobody recorded.
+fn team_by_id() -> Step {
+    let portal = json!({"id": "${id:Portal:strange}"});
+    let spec = json!({"connectionRef": {"name": "acme"}, "portalRef": portal, "name": "API readers"});
+    apply(2_000, konnect("PortalTeam", "readers", &spec))
+}
+
+/// Seed 65494, law 10: URL and tenant say which account of ACP it is, and no other secret of a client leads to another.
+#[test]
+fn another_secret_of_a_client_does_not_change_the_tenant() {
+    let server = "${id:AuthorizationServer:strange}";
+    let client = json!({"connectionRef": {"name": "identity"}, "serverRef": {"id": server}, "clientId": "chosen"});
+    let steps = vec![
+        make(0, "AuthorizationServer", "strange"),
+        apply(1_000, acp("OAuthClient", "shop", &client)),
+        remove(43_000, "OAuthClient", 0),
+        step(54_000, Action::Renew { account: "acp".to_owned() }),
+    ];
+    let outcome = replay(&identity_world(steps, Vec::new(), 54_001));
+    assert!(!outcome.trace.iter().any(|line| line.contains("AccountChanged")));
+}
+
+/// Law 10: what lies below an object that nobody recorded tells as well whose account it is, where all that is at the top was deleted.
+#[test]
+fn what_is_left_below_a_portal_of_strangers_tells_whose_token_it_is() {
+    for which in [0, 1] {
+        let steps = vec![
+            make(0, "Portal", "strange"),
+            apply(1_000, portal("shop")),
+            team_by_id(),
+            remove(20_000, "Portal", which),
+            step(20_100, Action::Renew { account: "konnect".to_owned() }),
+        ];
+        let outcome = replay(&world(steps, Vec::new(), 20_101));
+        assert!(!outcome.trace.iter().any(|line| line.contains("AccountChanged")), "{which}");
+    }
+}
+
+/// Seeds 60548, 66575 and 69622, law 10: a team, whose portal nobody has recorded any more, is all that could tell whose token it is.
+#[test]
+fn where_nothing_that_is_recorded_answers_to_a_new_token_a_person_is_asked() {
+    let orphan = "portico.dev/orphan".to_owned();
+    let (kind, namespace, name) = ("Portal".to_owned(), "world".to_owned(), "shop".to_owned());
+    let steps = vec![
+        apply(1_000, portal("shop")),
+        apply(3_000, team()),
+        step(31_000, Action::Annotate { kind, namespace, name, key: orphan, value: Some("true".to_owned()) }),
+        remove(32_000, "PortalTeam", 0),
+        delete(33_000, "Portal", "shop"),
+        step(92_000, Action::Renew { account: "konnect".to_owned() }),
+    ];
+    replay(&world(steps, Vec::new(), 92_001));
+}
+
+/// Law 3: another organization answers 404 for a list below a portal that a reference gives by its id, and that was taken for the portal's
+/// end, and for that of what an open create had made there.
+#[test]
+fn what_an_open_create_made_below_a_portal_of_strangers_is_not_looked_for_in_another_organization() {
+    let steps = vec![
+        make(0, "Portal", "strange"),
+        team_by_id(),
+        delete(12_000, "PortalTeam", "readers"),
+        token(13_000, "kpat_other_organization"),
+        token(90_000, "${konnect.token}"),
+    ];
+    let outcome = replay(&world(steps, vec![first("create-portal-team", Effect::AnswerLost)], 90_001));
+    assert!(sent(&outcome, "DELETE", "/teams/") > 0, "{}", outcome.trace.join("\n"));
+}

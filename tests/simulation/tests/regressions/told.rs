@@ -1,0 +1,66 @@
+//! What a status says, and how often it is said.
+use portico_simulation::plan::{Action, Effect, Fault, Side};
+use serde_json::json;
+
+use crate::world::{acp, apply, identity_world, konnect, mapping, portal, replay, step, world};
+
+/// Seed 63217, law 4: each try at an action whose consent the API does not know said that it is being created, and then again what it waits
+/// for.
+#[test]
+fn an_action_that_waits_for_a_consent_at_the_api_says_the_same_at_every_try() {
+    let spec = json!({
+        "connectionRef": {"name": "identity"},
+        "id": "sign-up",
+        "name": "Sign-up",
+        "consents": [{"consentRef": {"id": "no-such-consent"}, "required": true}],
+    });
+    replay(&identity_world(vec![apply(1_000, acp("ConsentAction", "sign-up", &spec))], Vec::new(), 2_000));
+}
+
+/// Seeds 71559 and 80041, laws 9 and 10: the write of a status was given up, and took effect after the one that had replaced it. The
+/// resource said for ever that it waits for what had come long ago.
+#[test]
+fn a_status_that_is_stored_too_late_is_written_again() {
+    let late = Fault {
+        side: Side::Kubernetes,
+        from: 9_000,
+        until: 11_000,
+        nth: 0,
+        times: 1,
+        what: "write".to_owned(),
+        effect: Effect::Late(8_000),
+    };
+    let webhook = |destination: &str| {
+        let spec = json!({"portalRef": {"name": "shop"}, "auditLogDestinationId": destination, "enabled": false});
+        konnect("PortalAuditLogWebhook", "audit-logs", &spec)
+    };
+    let steps = vec![
+        apply(1_000, webhook("b7e9a345-5c2d-4f18-8a61-d93e07f4b256")),
+        apply(10_000, webhook("e21c6f08-94ab-4d73-b5f2-60c8a71d3e94")),
+        apply(12_000, portal("shop")),
+    ];
+    replay(&world(steps, vec![late], 19_000));
+}
+
+/// Seed 76460, laws 9 and 12: what was found while the connection was in Observe stood for the API's consent when it was to be managed
+/// again, and its credential was refused.
+#[test]
+fn what_was_only_looked_at_is_not_ready_when_it_is_to_be_managed_and_the_api_cannot_be_asked() {
+    let mode = |at, mode: &str| {
+        let (kind, namespace, name) = ("KonnectConnection".to_owned(), "world".to_owned(), "acme".to_owned());
+        step(at, Action::Edit { kind, namespace, name, spec: json!({"mode": mode}) })
+    };
+    let shop = json!({"name": "shop"});
+    for crash in [false, true] {
+        let mut steps = vec![
+            apply(1_000, portal("shop")),
+            apply(3_000, mapping("world", "one", &shop, &json!({}))),
+            apply(4_000, mapping("world", "two", &shop, &json!({}))),
+            mode(13_000, "Observe"),
+            step(23_000, Action::Revoke { account: "konnect".to_owned() }),
+        ];
+        steps.extend(crash.then(|| step(30_000, Action::Crash { replica: 0, down: 1_000 })));
+        steps.push(mode(120_000, "Manage"));
+        replay(&world(steps, Vec::new(), 120_001));
+    }
+}
