@@ -41,6 +41,8 @@ struct Entry {
     place: Place,
     /// The versions that a watch showed during the run with another status, and that no answer to a write of the run has shown yet.
     foreign: Vec<u64>,
+    /// The version that the last answer to a write of ours showed.
+    own: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +113,9 @@ impl Queue {
                 }
             }
             None => {
-                inner.entries.insert(key.clone(), Entry { lane, cause, place: Place::Ready, foreign: Vec::new() });
+                inner
+                    .entries
+                    .insert(key.clone(), Entry { lane, cause, place: Place::Ready, foreign: Vec::new(), own: None });
                 inner.ready[lane as usize].push_back(key.clone());
             }
         }
@@ -122,6 +126,8 @@ impl Queue {
     /// A watch shows another status than the one that is known. During a run it may be the run's own write, before the answer to it.
     pub fn restated(&self, key: &Key, version: u64) {
         let is_known = match self.lock().entries.get_mut(key) {
+            // The answer was faster than the watch's word.
+            Some(entry) if entry.own == Some(version) => true,
             Some(entry) if matches!(entry.place, Place::Running { .. }) => {
                 entry.foreign.push(version);
                 true
@@ -142,6 +148,7 @@ impl Queue {
     pub fn answered(&self, key: &Key, version: u64) {
         if let Some(entry) = self.lock().entries.get_mut(key) {
             entry.foreign.retain(|seen| *seen != version);
+            entry.own = Some(version);
         }
     }
 
@@ -194,7 +201,7 @@ impl Queue {
             let lane = entry.lane;
             inner.ready[lane as usize].push_back(key.clone());
         } else if let Some((due, lane)) = later {
-            *entry = Entry { lane, cause: Cause::Look, place: Place::Later(due), foreign: Vec::new() };
+            *entry = Entry { lane, cause: Cause::Look, place: Place::Later(due), foreign: Vec::new(), own: entry.own };
             inner.later.insert((due, key.clone()));
         } else {
             inner.entries.remove(key);
@@ -318,6 +325,20 @@ mod tests {
         queue.done(&key("a"), None);
         queue.restated(&key("a"), 10);
         assert_eq!(queue.next().await, Some((key("a"), Cause::Look, Lane::Retry)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_watch_tells_after_the_answer_to_the_same_write_costs_no_run() {
+        let queue = Queue::default();
+        queue.push(&key("a"), Lane::User, Cause::Look);
+        queue.next().await.unwrap();
+        queue.answered(&key("a"), 7);
+        queue.restated(&key("a"), 7);
+        queue.done(&key("a"), Some((Instant::now() + Duration::from_secs(10), Lane::Retry)));
+        queue.restated(&key("a"), 7);
+        let started = Instant::now();
+        queue.next().await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_secs(10));
     }
 
     #[tokio::test(start_paused = true)]
