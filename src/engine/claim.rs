@@ -129,8 +129,7 @@ impl Pass<'_> {
         }
         // Whoever was at work on it a moment ago has recorded it by now.
         if let Some(other) = self.recorder_of(id, &resolved.link().account(), path) {
-            let message = format!("the object {id} belongs to {other}");
-            return Err(Stop::wait_until(Reason::Conflict, message, Instant::now() + self.engine.settings.stalled));
+            return Err(self.conflict(format!("the object {id} belongs to {other}")));
         }
         Ok(())
     }

@@ -261,7 +261,7 @@ impl Pass<'_> {
     }
 
     /// Another resource has the object. Its end or its change may come without a wake: look again after a while.
-    fn conflict(&self, message: String) -> Stop {
+    pub(super) fn conflict(&self, message: String) -> Stop {
         Stop::wait_until(Reason::Conflict, message, Instant::now() + self.engine.settings.stalled)
     }
 
