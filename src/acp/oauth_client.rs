@@ -254,6 +254,10 @@ impl Kind for OAuthClient {
         })
     }
 
+    fn collection() -> Option<Path> {
+        Some(Path::literal("/clients"))
+    }
+
     fn chosen_id(&self) -> Option<String> {
         self.spec.client_id.clone()
     }

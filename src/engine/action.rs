@@ -45,7 +45,7 @@ impl Pass<'_> {
             return if is_ours { Ok(self.watched(&last)) } else { Err(displaced(&place)) };
         }
         let seen = hex(&Sha256::digest(last.to_string()))[..32].to_owned();
-        if let Some(intent) = self.status.intent(&self.engine.owner, self.object.uid()).cloned() {
+        if let Some(intent) = self.open_create() {
             let due = self.settles_at(&intent.token, &link);
             if Instant::now() < due {
                 return Err(self.still_waiting(due));
@@ -63,6 +63,7 @@ impl Pass<'_> {
         let mut body = fresh_body(&resolved.desired.body);
         self.write_intent(resolved, &body, Some(seen)).await?;
         body.extend(resolved.desired.along.clone());
+        self.note_sending();
         match self.send(&link, Call::new(Method::PUT, &place.path).body(&Value::Object(body))).await {
             Ok(answer) => {
                 let job = self.ops.normalize(answer.unwrap_or_default());
@@ -70,7 +71,7 @@ impl Pass<'_> {
             }
             Err(error) => {
                 if error.is_definite() {
-                    self.status.creating = None;
+                    self.note_refused();
                 }
                 match &error {
                     // One that cannot be seen from here.

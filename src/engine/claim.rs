@@ -175,19 +175,19 @@ impl Pass<'_> {
     }
 
     /// Claims the object. A resource that has recorded nothing may still have made something: a create of it that was never answered, or
-    /// that an earlier process sent. Before it yields to another for the sake of a name, it looks for its mark once: who holds the mark
+    /// that an earlier process sent. Before it yields to another for the sake of a name or an id, it looks for its own once: who holds the mark
     /// wins (law 12), and an object that nobody knows of would be lost (law 1).
     ///
     /// # Errors
     /// [`Stop`], as [`Pass::claim`], and where the API does not answer.
     pub async fn claim_or_find(&mut self, resolved: &Resolved) -> Result<(), Stop> {
+        self.find_derived(resolved).await?;
         let halt = match self.claim(resolved) {
             Err(Stop::Halt(halt)) => halt,
             other => return other,
         };
-        let is_bound = !resolved.common.lifecycle.id.is_empty();
         let is_recorded = self.status.recorded(&self.engine.owner, self.object.uid()).is_some();
-        if self.ops.identity() != Identity::Mark || !self.was_held || is_recorded || is_bound {
+        if self.ops.identity() != Identity::Mark || !self.was_held || is_recorded {
             return Err(Stop::Halt(halt));
         }
         let Some(until) = self.unsettled_until(resolved) else { return Err(Stop::Halt(halt)) };
@@ -203,7 +203,7 @@ impl Pass<'_> {
     }
 
     /// Looks for what carries this resource's mark, and records it at once.
-    async fn find_marked(&mut self, resolved: &Resolved) -> Result<bool, Stop> {
+    pub(super) async fn find_marked(&mut self, resolved: &Resolved) -> Result<bool, Stop> {
         let link = resolved.link().clone();
         let items = items(self.ops, &link, &resolved.listing, None, &mut self.requests).await;
         let mut ours = items.map_err(|e| Self::stop(&link, e))?;

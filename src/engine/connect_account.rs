@@ -9,6 +9,7 @@ use super::{
     cache::AnyKind,
     connect::{ConnectionPass, halt},
     context::{Cx, Secrets},
+    core::Memory,
     key::Key,
     kind::{Identity, Ops, Wait},
     links::{Absence, Known},
@@ -88,6 +89,12 @@ impl ConnectionPass<'_> {
             self.note_credential(known);
             return Ok(());
         }
+        if !nothing_is_recorded && self.is_kept(known).await? {
+            // It is no new one (section 5 of the design: "where after a new token"): the Secret was made again while nobody ran.
+            self.status.extra.remove("absence");
+            self.note_credential(known);
+            return Ok(());
+        }
         self.status.extra.insert(
             "absence".to_owned(),
             json!({ "token": token, "missing": recorded.len(), "recorded": recorded.len() }),
@@ -160,8 +167,9 @@ impl ConnectionPass<'_> {
                 && ops.identity_of(&object) == Identity::Mark
                 && object.is_held()
                 && object.status().recorded(&engine.owner, object.uid()).is_none();
-            // Of its own creates this process knows that they were refused.
-            let may_be = may_be && engine.remember(object.uid(), |memory| !memory.held || memory.unsettled.is_some());
+            // Of its own creates this process knows that they were refused, or what they made, though that is not written yet.
+            let may_have = |memory: &mut Memory| !memory.held || memory.unsettled.is_some() || memory.unrecorded;
+            let may_be = may_be && engine.remember(object.uid(), may_have);
             if !may_be || engine.connection_of(ops, &key, &object).as_ref() != Some(self.key) {
                 continue;
             }

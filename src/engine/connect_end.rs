@@ -136,6 +136,10 @@ impl ConnectionPass<'_> {
     /// Tries a credential that has not been tried yet, and a gate that is shut, so that deletions go on.
     async fn try_credential(&mut self) -> Result<(), Stop> {
         let Some(known) = self.engine.links.get(self.key) else { return Ok(()) };
+        if known.verified {
+            // The same credential in a Secret that was touched, or made again: the process after this one is to know it, too.
+            self.note_credential(&known);
+        }
         if known.verified && known.link.gate().is_shut().is_none() {
             return Ok(());
         }
@@ -168,7 +172,9 @@ impl ConnectionPass<'_> {
     /// Who has an object, or an open create, through this connection.
     pub(super) fn users(&self) -> Vec<String> {
         let all = self.held_through(|ops, object| ops.identity_of(object) != Identity::Intent);
-        all.map(|key| key.to_string()).collect()
+        // What goes and does not know its connection any more asks all of them.
+        let seekers = self.seekers().filter(|(_, object)| object.is_deleting()).map(|(key, _)| key);
+        all.chain(seekers).map(|key| key.to_string()).collect()
     }
 
     /// Whether anything may have an object through this connection, or have one before long: a create that is refused is tried again.

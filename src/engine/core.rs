@@ -62,6 +62,8 @@ pub struct Memory {
     pub generation: i64,
     /// The open create, and when this process first saw it.
     pub intent: Option<(String, Instant)>,
+    /// The tokens of creates that may be written down as open and that nothing can come of: they were never sent, or refused.
+    pub fruitless: Vec<String>,
     /// Of a connection: the fingerprint of the credential that was last seen to be of the account of its objects.
     pub proven: Option<String>,
     /// Objects with this resource's mark that are not its own, as a sweep saw them.
@@ -72,6 +74,8 @@ pub struct Memory {
     pub unsettled: Option<Instant>,
     /// When this process made the object, or of a marked one first saw it: for a while reads may not show it.
     pub made: Option<Instant>,
+    /// Whether an object that this process made, or knew again by its mark, is not recorded yet.
+    pub unrecorded: bool,
     /// A look that the API could not answer is still owed.
     pub look: bool,
     /// Since when its deletion waits for what has to go first.

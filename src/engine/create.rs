@@ -73,6 +73,7 @@ impl Pass<'_> {
             (Shape::Upsert, Some(place)) => (Method::PUT, place.path),
             _ => (Method::POST, resolved.collection.clone()),
         };
+        self.note_sending();
         // Also for who asks while it is on its way.
         self.note_unsettled(Some(Instant::now() + self.window(&link)));
         let answer = self.send(&link, Call::new(method, &path).body(&body)).await;
@@ -80,7 +81,7 @@ impl Pass<'_> {
             Ok(object) => self.ops.normalize(object.unwrap_or_default()),
             Err(error) => {
                 if error.is_definite() {
-                    self.status.creating = None;
+                    self.note_refused();
                     self.note_unsettled(unsettled);
                 } else {
                     self.note_unsettled(Some(Instant::now() + self.window(&link)));
@@ -111,7 +112,7 @@ impl Pass<'_> {
         })?;
         let path = place.path;
         self.made = true;
-        self.engine.remember(self.object.uid(), |memory| memory.made = Some(Instant::now()));
+        self.note_made();
         self.note_unsettled(unsettled);
         self.status.parts.clear();
         self.record(resolved, &id, &path, false);
@@ -124,7 +125,7 @@ impl Pass<'_> {
     }
 
     /// How long a request may take effect unseen after it was sent.
-    fn window(&self, link: &Link) -> Duration {
+    pub(super) fn window(&self, link: &Link) -> Duration {
         link.deadline() + self.engine.settings.consistency
     }
 
@@ -162,7 +163,7 @@ impl Pass<'_> {
         self.status.id = None;
         self.status.remote = None;
         let token = self.engine.token();
-        self.sent = Some(token.clone());
+        self.announce(&token);
         self.status.creating = Some(Intent {
             token,
             owner: self.engine.owner.clone(),
@@ -290,7 +291,7 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`] while it is too early to know, and where several objects could be the one.
     pub async fn settle(&mut self, resolved: &Resolved) -> Result<Option<Identified>, Stop> {
-        let Some(intent) = self.status.intent(&self.engine.owner, self.object.uid()).cloned() else { return Ok(None) };
+        let Some(intent) = self.open_create() else { return Ok(None) };
         if intent.account != resolved.link().account() {
             let message = format!(
                 "a create was sent to {} and its result is not known; put the connection back so that it can be looked for",

@@ -79,7 +79,7 @@ impl Pass<'_> {
         if let Some(recipe) = self.status.recorded(&owner, &uid).cloned() {
             return self.by_recipe(&recipe).await;
         }
-        if let Some(intent) = self.status.intent(&owner, &uid).cloned() {
+        if let Some(intent) = self.open_create() {
             return self.by_intent(&intent).await;
         }
         match self.ops.identity_of(&self.object) {
@@ -230,6 +230,9 @@ impl Pass<'_> {
                 return Err(blocked(format!("whether an object was made cannot be asked: {}", halt.message)));
             }
             Err(Stop::Halt(_)) => {
+                if let Some(ended) = Box::pin(self.seek()).await? {
+                    return Ok(ended);
+                }
                 // The credentials of something that nobody knows of serve nobody.
                 self.withdraw().await?;
                 return Ok(Ended::Released("nothing is recorded of it, and its connection is not there"));
@@ -241,19 +244,7 @@ impl Pass<'_> {
             usable => usable?,
         }
         let link = resolved.link().clone();
-        let window = link.deadline() + self.engine.settings.consistency;
-        let unsettled = self.engine.remember(self.object.uid(), |memory| {
-            if !memory.held {
-                // An earlier process put the finalizer there, and may have sent a create just before it ended.
-                memory.held = true;
-                memory.unsettled = Some(Instant::now() + window);
-            }
-            memory.unsettled
-        });
-        if let Some(until) = unsettled.filter(|until| *until > Instant::now()) {
-            let message = "an earlier create may still take effect; looking for its result after the wait";
-            return Err(Stop::wait_until(Reason::Deleting, message, until));
-        }
+        self.wait_for_late(self.window(&link))?;
         if let Some(id) = &resolved.id {
             let place = resolved.place(id).map_err(|e| blocked(e.to_string()))?;
             return self.remove(&resolved.known, &place).await;
@@ -308,10 +299,15 @@ impl Pass<'_> {
     }
 
     /// Whether a connection may be used for a deletion. It wakes the resource when that changes.
-    fn check_usable(&self, key: &Key, known: &Known) -> Result<(), Stop> {
+    pub(super) fn check_usable(&self, key: &Key, known: &Known) -> Result<(), Stop> {
         if !self.engine.may_write(key) {
             return Err(blocked(format!("{key} only observes; set its spec.mode to Manage")));
         }
+        Self::check_trusted(key, known)
+    }
+
+    /// Whether what the API says through a connection may be believed.
+    pub(super) fn check_trusted(key: &Key, known: &Known) -> Result<(), Stop> {
         let why = if let Some(wait) = known.trouble.as_ref().filter(|w| w.reason == Reason::AccountChanged) {
             format!("{key}: {}", wait.message)
         } else if !known.verified {
@@ -359,7 +355,7 @@ fn waits(message: impl Into<String>) -> Stop {
 }
 
 /// What is in the way of a deletion, with the way out.
-fn hint(stop: Stop) -> Stop {
+pub(super) fn hint(stop: Stop) -> Stop {
     let Stop::Halt(halt) = stop else { return stop };
     let message = format!("{}{ORPHAN_HINT}", halt.message);
     Stop::Halt(Halt { reason: Reason::DeletionBlocked, message, judgement: Judgement::Waiting, again: halt.again })

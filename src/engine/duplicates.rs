@@ -23,14 +23,19 @@ impl Pass<'_> {
                 .map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))
         };
         let kept_path = resolved.collection.child(&segment(&kept)?);
-        self.claim_found(resolved, kept[field].as_str().unwrap_or_default(), &kept_path)?;
+        let id = kept[field].as_str().unwrap_or_default();
+        self.claim_found(resolved, id, &kept_path)?;
         for duplicate in ours.filter(|_| resolved.writes) {
             let path = resolved.collection.child(&segment(&duplicate)?);
             self.delete_object(&link, &Place::in_collection(path.clone())).await?;
             tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
         }
         self.note_found(&kept);
-        self.record(resolved, kept[field].as_str().unwrap_or_default(), &kept_path, !resolved.writes);
+        // What this very resource has made is its own, also where nothing may be written now: by what is recorded a credential of another
+        // account is known, which does not show it (section 5 of the design).
+        let is_mine = mark::uid(&kept, &self.engine.owner) == Some(self.object.uid());
+        let is_own = resolved.writes || (is_mine && self.recorder_of(id, &link.account(), &kept_path).is_none());
+        self.record(resolved, id, &kept_path, !is_own);
         Ok(Some(Identified { object: Some(kept), recorded: true, adopted: resolved.writes }))
     }
 

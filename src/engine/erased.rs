@@ -62,6 +62,8 @@ pub trait Ops: Send + Sync + 'static {
     fn waits_for(&self, refusal: &Refusal) -> Option<&'static str>;
     /// See [`Kind::natural_key`]; none for an object that does not decode.
     fn natural_key(&self, object: &Raw) -> Option<String>;
+    /// See [`Kind::collection`].
+    fn collection(&self) -> Option<Path>;
     /// See [`Kind::chosen_id`]; none for an object that does not decode.
     fn chosen_id(&self, object: &Raw) -> Option<String>;
     /// See [`Kind::exclusive`]; none for an object that does not decode.
@@ -222,6 +224,9 @@ impl<K: Kind> Ops for Erased<K> {
     }
     fn natural_key(&self, object: &Raw) -> Option<String> {
         typed::<K>(object).ok()?.natural_key()
+    }
+    fn collection(&self) -> Option<Path> {
+        K::collection()
     }
     fn chosen_id(&self, object: &Raw) -> Option<String> {
         typed::<K>(object).ok()?.chosen_id()

@@ -164,6 +164,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether exactly this is kept for the connection of this UID.
+    pub(super) fn keeps(&self, uid: &str, data: &Data) -> bool {
+        self.kept(uid) == Kept::These(digest(data))
+    }
+
     /// What this process knows of what is kept for the connection of this UID.
     pub(super) fn kept(&self, uid: &str) -> Kept {
         self.remember(uid, |memory| memory.escrow.clone())
@@ -184,7 +189,11 @@ impl ConnectionPass<'_> {
     /// the connection to fail.
     pub(super) async fn keep_escrow(&self) {
         let _turn = self.turn().await;
-        let result = if !self.engine.settings.escrow || !self.is_used() {
+        let is_used = self.engine.settings.escrow && self.is_used();
+        let is_sought = self.engine.settings.escrow && !is_used && self.seekers().next().is_some();
+        let result = if is_sought {
+            self.learn_escrow().await
+        } else if !is_used {
             self.erase_escrow().await
         } else if self.is_verified() {
             self.write_escrow().await
@@ -267,6 +276,17 @@ impl ConnectionPass<'_> {
         is_another
     }
 
+    /// Finds out what is kept, and leaves it as it is: somebody may have made something through this connection, and nobody knows.
+    async fn learn_escrow(&self) -> Result<(), KubeError> {
+        if matches!(self.kept(), Kept::Unknown | Kept::Failed) {
+            match self.read_escrow().await? {
+                Some(stored) => self.note_kept(Kept::These(digest(&stored.data))),
+                None => self.note_absence(),
+            }
+        }
+        Ok(())
+    }
+
     async fn write_escrow(&self) -> Result<(), KubeError> {
         let Some(data) = &self.escrow else { return Ok(()) };
         self.engine.write_escrow(self.key, self.object.uid(), data).await
@@ -287,7 +307,7 @@ impl ConnectionPass<'_> {
         Ok(stored.filter(|stored| is_of(stored, self.object.uid())))
     }
 
-    /// Whether this credential is the one that is kept: that one had been seen to work before the first create was sent.
+    /// Whether this credential is the one that is kept: whatever is recorded since was made or taken over with that one.
     ///
     /// # Errors
     /// [`Stop::Kube`].

@@ -60,8 +60,11 @@ impl Engine {
     }
 
     async fn keep_first(&self, connection: &Key, uid: &str) -> Result<Stay, Stop> {
-        // One of an older credential tells just as well that something may have been made.
-        let is_kept = || matches!(self.kept(uid), Kept::These(_));
+        // The credential in use, and not one before it: by what is kept a later process knows it again (law 3).
+        let is_kept = || {
+            let known = self.links.get(connection).filter(|known| known.uid == uid);
+            known.is_some_and(|known| self.keeps(uid, &known.material.to_data()))
+        };
         let turn = self.remember(uid, |memory| memory.escrow_turn.clone());
         let stay = turn.clone().read_owned().await;
         if is_kept() {
@@ -85,7 +88,7 @@ impl Engine {
 
     /// Whether nothing was ever made through a connection whose credential does not work, or is gone: nothing is kept for it, and
     /// nothing recorded.
-    fn was_never_used(&self, connection: &Key) -> bool {
+    pub(super) fn was_never_used(&self, connection: &Key) -> bool {
         let Some(object) = self.cache.get(connection) else { return false };
         self.settings.escrow
             && self.kept(object.uid()) == Kept::Nothing

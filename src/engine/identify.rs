@@ -41,6 +41,7 @@ impl Pass<'_> {
         // What the user says goes before what can be found out.
         let bound = resolved.common.lifecycle.id.clone();
         if !bound.is_empty() {
+            self.settle_before(resolved, &bound).await?;
             return self.by_binding(resolved, &bound).await;
         }
         match self.settle(resolved).await? {
@@ -63,11 +64,7 @@ impl Pass<'_> {
             return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
         }
         if !lifecycle.id.is_empty() && self.status.id.as_deref() != Some(&lifecycle.id) {
-            let message = format!(
-                "the resource already has the object {}; lifecycle.id cannot bind it to another",
-                self.status.id.as_deref().unwrap_or_default()
-            );
-            return Err(Stop::hopeless(Reason::ImmutableFieldChanged, message));
+            return Err(self.has_another(&lifecycle.id));
         }
         let place = self.recorded_place()?;
         // The user chose another object, or another place.
@@ -174,6 +171,7 @@ impl Pass<'_> {
                 self.record(resolved, id, &place.path, !resolved.writes);
                 Ok(Identified { object: Some(object), recorded: true, adopted: resolved.writes })
             }
+            _ if self.has_marked(resolved).await? => Err(self.has_another(id)),
             _ => Err(Stop::refused(
                 Reason::NotFound,
                 format!(

@@ -156,6 +156,13 @@ pub trait Kind: Object + HasStatus<Status = Status<Self::Extra>> {
         None
     }
 
+    /// The collection of all objects of the kind in an account, where [`Kind::endpoint`] cannot say it without the parent and it does not
+    /// depend on the parent: what was made there can be looked for when the parent is no more.
+    #[must_use]
+    fn collection() -> Option<Path> {
+        None
+    }
+
     /// The id that the user wants the object to have.
     fn chosen_id(&self) -> Option<String> {
         None

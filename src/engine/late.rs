@@ -29,10 +29,48 @@ pub fn given_up<'s, E>(status: &'s Status<E>, uid: &str) -> Option<&'s Intent> {
 }
 
 impl Pass<'_> {
+    /// A create is about to be written down. Until it is sent nothing can come of it, and only this process knows that: the answer to that
+    /// write may be lost, and what a stranger makes meanwhile is no outcome of a create that nobody sent (law 2).
+    pub(super) fn announce(&mut self, token: &str) {
+        self.sent = Some(token.to_owned());
+        self.engine.remember(self.object.uid(), |memory| memory.fruitless.push(token.to_owned()));
+    }
+
+    /// The create that was written down is sent now. Of those before it none is written any more: that write was for the version before.
+    pub(super) fn note_sending(&self) {
+        self.engine.remember(self.object.uid(), |memory| memory.fruitless.clear());
+    }
+
+    /// The API has said that it did not do what was sent. Whether or not that can be written, nothing comes of it any more.
+    pub(super) fn note_refused(&mut self) {
+        self.status.creating = None;
+        if let Some(token) = self.sent.clone() {
+            self.engine.remember(self.object.uid(), |memory| memory.fruitless.push(token));
+        }
+    }
+
+    /// The create of an earlier pass whose result is not known. One that nothing can come of is forgotten.
+    pub(super) fn open_create(&mut self) -> Option<Intent> {
+        let intent = self.status.intent(&self.engine.owner, self.object.uid()).cloned()?;
+        if self.engine.remember(self.object.uid(), |memory| memory.fruitless.contains(&intent.token)) {
+            self.status.creating = None;
+            return None;
+        }
+        Some(intent)
+    }
+
     /// Until when a create may take effect unseen. One for which that time has passed has been looked for.
     pub(super) fn note_unsettled(&self, until: Option<Instant>) {
         let until = until.filter(|until| *until > Instant::now());
         self.engine.remember(self.object.uid(), |memory| memory.unsettled = until);
+    }
+
+    /// The object is there, and no status says so yet.
+    pub(super) fn note_made(&self) {
+        self.engine.remember(self.object.uid(), |memory| {
+            memory.made = Some(Instant::now());
+            memory.unrecorded = true;
+        });
     }
 
     /// What is adopted may hide a create that an earlier process sent just before it ended, and that takes effect besides it.
@@ -44,6 +82,7 @@ impl Pass<'_> {
 
     /// What carries this very resource's mark came of its create, so nothing more can come of that.
     pub(super) fn note_found(&self, object: &Value) {
+        self.engine.remember(self.object.uid(), |memory| memory.unrecorded = true);
         if mark::uid(object, &self.engine.owner) == Some(self.object.uid()) {
             self.note_unsettled(None);
         }

@@ -66,6 +66,7 @@ mod remove;
 pub mod report;
 pub mod resolve;
 pub mod secrets;
+mod seek;
 pub mod settings;
 #[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
 pub mod spec;

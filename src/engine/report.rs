@@ -84,7 +84,7 @@ impl Pass<'_> {
             // What was just looked at cannot hide an earlier process' create any more, and what was adopted, or made again, does not end
             // one that is known to be on its way.
             let (ask, held, unsettled) = (memory.ask, memory.held || asked, memory.unsettled);
-            *memory = Memory { held, unsettled, made, ask, ..Memory::default() };
+            *memory = Memory { held, unsettled, made, ask, unrecorded: memory.unrecorded, ..Memory::default() };
         });
         if done.unasked {
             return ("in order", None);
@@ -245,6 +245,9 @@ impl Pass<'_> {
                 KubeError::Gone => self.outcome("gone", None),
                 error => self.report_kube(&error),
             };
+        }
+        if self.status.recorded(&self.engine.owner, self.object.uid()).is_some() {
+            self.engine.remember(self.object.uid(), |memory| memory.unrecorded = false);
         }
         if let Some((warning, reason, note)) = transition(before, &self.status) {
             let note = self.note.take().unwrap_or(note);

@@ -3,6 +3,7 @@
 //! Every test has a [`world::World`] of its own: namespaces, a ServiceAccount with the generated RBAC, a sandbox, an organization. When it
 //! ends, the world checks what holds for all of them: no secret leaked, no request under another user, no 403.
 mod absence;
+mod absence_more;
 mod accidents;
 mod accidents_more;
 mod acp_bad_input;
@@ -19,11 +20,14 @@ mod conformance;
 mod consents;
 mod credentials;
 mod deletion;
+mod dependents;
+mod duplicates;
 mod escrow;
 mod fields;
 mod lasting;
 mod lease;
 mod outage;
+mod panics;
 mod portal;
 mod portal_audit_log_replay;
 mod portal_audit_log_webhook;

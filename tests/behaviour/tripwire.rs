@@ -1,4 +1,5 @@
 //! Crashes at a chosen request: before it is sent, or after it was answered. The request then hangs for ever, and the test drops the operator.
+//! And panics at one, which the operator is to survive.
 use std::{
     future::Future,
     pin::Pin,
@@ -8,7 +9,7 @@ use std::{
 
 use http::Method;
 use portico::remote::{HttpFactory, HttpService, ReqwestFactory};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 /// Which side of the operator.
@@ -29,35 +30,55 @@ pub(crate) enum When {
     After,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     armed: Option<(Side, When, usize)>,
     /// What went through since it was armed, as `POST /v2/portals`, with ids left out.
     seen: Vec<(Side, String)>,
+    /// Whoever sends this to the management API panics.
+    deadly: Option<String>,
+    /// When somebody did.
+    panics: Vec<Instant>,
 }
 
 /// Sees all requests of an operator, and stops one of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tripwire {
     state: Arc<Mutex<State>>,
     tripped: Arc<Notify>,
 }
 
-impl Default for Tripwire {
-    fn default() -> Self {
-        Self { state: Arc::new(Mutex::new(State { armed: None, seen: Vec::new() })), tripped: Arc::default() }
-    }
-}
-
 impl Tripwire {
     /// Forgets what was seen, and stops the nth request (from 0) of a side from now on.
     pub(crate) fn arm(&self, side: Side, when: When, nth: usize) {
-        *self.state.lock().unwrap() = State { armed: Some((side, when, nth)), seen: Vec::new() };
+        *self.state.lock().unwrap() = State { armed: Some((side, when, nth)), ..State::default() };
     }
 
     /// Forgets what was seen, and stops nothing.
     pub(crate) fn disarm(&self) {
-        *self.state.lock().unwrap() = State { armed: None, seen: Vec::new() };
+        *self.state.lock().unwrap() = State::default();
+    }
+
+    /// Forgets what was seen. From now on whoever sends this to the management API, such as `PATCH /v2/portals/{id}`, panics.
+    pub(crate) fn panic_at(&self, request: &str) {
+        *self.state.lock().unwrap() = State { deadly: Some(request.to_owned()), ..State::default() };
+    }
+
+    /// When somebody panicked.
+    pub(crate) fn panics(&self) -> Vec<Instant> {
+        self.state.lock().unwrap().panics.clone()
+    }
+
+    /// Panics where this request is deadly.
+    fn survive(&self, request: &str) {
+        let mut state = self.state.lock().unwrap();
+        let is_deadly = state.deadly.as_deref() == Some(request);
+        if is_deadly {
+            state.panics.push(Instant::now());
+        }
+        // A panic would poison it.
+        drop(state);
+        assert!(!is_deadly, "the test wants a panic at {request}");
     }
 
     /// The requests of a side since the last arming.
@@ -163,8 +184,11 @@ impl HttpFactory for RemoteFactory {
         let (real, wire) = (self.real.build(ca_pem)?, self.wire.clone());
         Ok(BoxCloneSyncService::new(service_fn(move |request: reqwest::Request| {
             let (real, wire) = (real.clone(), wire.clone());
-            let what = Some(format!("{} {}", request.method(), without_ids(request.url().path())));
-            async move { wire.around(Side::Remote, what, real.oneshot(request)).await.map_err(|e: BoxError| e) }
+            let what = format!("{} {}", request.method(), without_ids(request.url().path()));
+            async move {
+                wire.survive(&what);
+                wire.around(Side::Remote, Some(what), real.oneshot(request)).await.map_err(|e: BoxError| e)
+            }
         })))
     }
 }

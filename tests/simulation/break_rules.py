@@ -4,6 +4,7 @@
     break_rules.py list                     names the rules, and what breaks each
     break_rules.py check                    whether every edit still fits the sources as they are now; changes and builds nothing
     break_rules.py run [RULE...] [--seeds N] [--from S] [--scratch DIR] [--target DIR] [--release]
+    break_rules.py elsewhere [RULE...] [--scratch DIR] [--target DIR]
 
 `run` works in a git worktree of HEAD (--scratch, by default target/break; gone when it ends) and builds into --target (by default
 CARGO_TARGET_DIR, else target/break-target), so that the sources here are never touched; what is not committed is not in it. For every
@@ -12,16 +13,24 @@ worlds (or at N), up to the first batch in which a law is broken. Of that batch 
 unbroken program passes: what fails anyway proves nothing. Each result replaces the rule's row in BROKEN.md at once, so that a run may
 be cut short and go on later with the rules that are left. Exits with 1 where a rule went unnoticed or an edit did not build.
 
-Rules in ELSEWHERE are not for worlds: run leaves them out unless they are named.
+Rules in ELSEWHERE are not for worlds: `run` leaves them out unless they are named. `elsewhere` breaks them, or those of them that are
+named, in the same way, runs the one test that is to notice, and writes into BROKEN.md whether it failed, and after how many seconds. A
+test that fails unbroken proves nothing, so each is run on the whole sources first. Behaviour and process tests start a control plane:
+where its binaries are neither in KUBEBUILDER_ASSETS nor in the user's cache folder, the first test builds them, which takes minutes and
+a Go toolchain. Exits with 1 where a test did not notice, or says nothing.
 
 A rule is a name, what is broken in words, and its edits: a file below src/, the text that stands there exactly once, and what is put in
 its place. The edits only have to compile: warnings are expected. One that goes unnoticed is a hole in the worlds, or changes nothing.
 """
 import argparse, os, re, shutil, signal, subprocess, sys, time
+from contextlib import contextmanager
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+from broken_table import Table
+from broken_tests import CARGO, NoBuild, try_test
+
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = Path(__file__).resolve().with_name("BROKEN.md")
 BATCHES = [50, 200, 1000, 5000]
 PROGRAM = "portico-simulate"
 MARK = ".made-by-break-rules"
@@ -108,6 +117,11 @@ RULES = [
         "() = self.health.filled_up() => {},", "() = std::future::ready(()) => {},")),
     ("lease", "writes do not ask the lease", never("remote/link.rs", "call.method != Method::GET && !(self.settings.may_write)")),
 
+    # Whoever fails alone.
+    ("panic", "a panic ends the worker and is nobody's failure", ("engine/operator.rs",
+        "let pass = AssertUnwindSafe(run(&engine, &key, cause)).catch_unwind().await;",
+        "let pass: Result<Outcome, Box<dyn std::any::Any + Send>> = Ok(run(&engine, &key, cause).await);")),
+
     # Absence.
     ("get-absence", "what a listing does not show counts as absent, without a GET",
         ("engine/observe.rs", f"        let path = &place.path;\n{GET}", LISTED + GET)),
@@ -182,28 +196,32 @@ RULES = [
 ]
 
 
-# What no world can notice, because what the rule is for is never drawn, with the test that notices it. `run` leaves these out unless they
-# are named. None: nobody notices it yet.
+# What no world can notice, because what the rule is for is never drawn, with the test that notices it: its file below tests/, whose folder
+# says how cargo runs it (broken_tests.py), and its name. `run` leaves these out unless they are named. None: nobody notices it yet.
 ELSEWHERE = {
     "late-create": ("a process that was paused for longer than every window", "process/paused.rs: a_team_is_one_or_ambiguous_where_the_create_of_a_paused_leader_comes_late"),
     "sweep-late": ("a process that was paused for longer than every window", "process/paused.rs: a_team_is_one_or_ambiguous_where_the_create_of_a_paused_leader_comes_late"),
     "version-id": ("two processes that write at once, one of them paused before", "process/paused.rs: a_team_is_one_or_ambiguous_where_its_leader_was_paused_before_the_create"),
-    "made-for-nobody": ("a user who takes Portico's finalizer away", None),
+    "made-for-nobody": ("a user who takes Portico's finalizer away",
+        "behaviour/duplicates.rs: what_was_made_for_a_resource_whose_finalizer_a_user_took_away_is_removed_again"),
     "uid-answer": ("a status that lands in the next resource of the name, which the finalizer keeps away",
         "behaviour/races.rs: a_status_that_is_meant_for_a_resource_made_before_under_the_name_says_that_it_is_gone"),
     "uid-record": ("a status that names somebody else's object", "behaviour/deletion.rs: a_status_copied_from_a_backup_is_never_used_to_delete"),
     "parent-answers": ("a 404 in the API's own shape while the parent fails", "behaviour/absence.rs: a_team_counts_as_gone_only_while_its_portal_answers"),
-    "listing-contradicts": ("an API that lists what its GET does not show, for longer than a create is young", None),
-    "own-create-lags": ("a GET and a listing that both lag behind a create", None),
-    "account-moved": ("a connection that is made again with another host", None),
+    "listing-contradicts": ("an API that lists what its GET does not show, for longer than a create is young",
+        "behaviour/absence_more.rs: a_team_that_the_api_lists_and_does_not_return_is_not_made_again"),
+    "own-create-lags": ("a GET and a listing that both lag behind a create",
+        "behaviour/absence_more.rs: a_team_that_neither_a_get_nor_a_list_shows_yet_is_not_made_twice"),
+    "account-moved": ("a connection that is made again with another host or tenant",
+        "behaviour/absence_more.rs: a_connection_made_again_to_another_tenant_makes_nothing_there_and_ends_no_deletion"),
     "delete-404": ("a DELETE that is answered 404 while the object is there", "behaviour/accidents_more.rs: a_deletion_that_is_answered_404_is_not_over_while_the_api_shows_the_object"),
-    "mark-duplicates": ("two portals with one mark", None),
-    "sweep-duplicates": ("two portals with one mark", None),
+    "mark-duplicates": ("two portals with one mark",
+        "behaviour/duplicates.rs: a_twin_that_has_become_another_installations_is_left_though_a_list_still_shows_our_mark"),
+    "sweep-duplicates": ("two portals with one mark", "behaviour/duplicates.rs: a_second_portal_with_our_mark_is_found_by_a_sweep_and_removed"),
+    "panic": ("a bug", "behaviour/panics.rs: a_pass_that_panics_is_tried_again_with_growing_patience_and_hurts_nobody_else"),
 }
 
-
-class NoBuild(Exception):
-    pass
+TABLE = Table(Path(__file__).resolve().with_name("BROKEN.md"), RULES, ELSEWHERE)
 
 
 def misfits(rule, root):
@@ -266,38 +284,26 @@ def search(broken, whole, first, most):
     return None
 
 
-def cell(text):
-    return " ".join(text.replace("|", "\\|").split())
-
-
-def write_row(rule, law, worlds, commit):
-    """Puts one result into the table; the rows of other rules stay."""
-    text = TABLE.read_text() if TABLE.exists() else ""
-    rows = {name: row for row, name in re.findall(r"^(\| `([^`]+)` .*)$", text, re.M)}
-    name, words, *edits = rule
-    files = ", ".join(dict.fromkeys(f"`{file}`" for file, *_ in edits))
-    rows[name] = f"| `{name}` | {files}: {cell(words)} | {cell(law)} | {worlds} | {commit} |"
-    head = ("# What the simulation notices\n\nWritten by `break_rules.py run`, which breaks one protective rule of the engine at a time "
-            "in a scratch copy and counts the\nworlds until a law is broken.\n\n"
-            "| rule | edit | law noticed | worlds needed | commit |\n|---|---|---|---|---|\n")
-    table = "".join(rows[rule[0]] + "\n" for rule in RULES if rule[0] in rows)
-    others = "".join(f"- `{name}`: needs {why}; {test or 'no test yet'}\n" for name, (why, test) in ELSEWHERE.items())
-    TABLE.write_text(f"{head}{table}\nWhat no world can notice, and which test does:\n\n{others}")
-
-
 def drop_worktree(scratch):
     """Removes a worktree that a run of this script made, and no other."""
     if (scratch / MARK).exists():
         git("worktree", "remove", "--force", str(scratch))
 
 
-def run(args):
-    known = {rule[0]: rule for rule in RULES}
+def chosen(args, rules):
+    """Those of these rules that are named; all of them where none is."""
+    known = {rule[0]: rule for rule in rules}
     if strange := [name for name in args.rules if name not in known]:
-        sys.exit(f"there is no rule {', '.join(strange)}")
+        sys.exit(f"there is no rule {', '.join(strange)} here")
+    return [known[name] for name in args.rules]
+
+
+@contextmanager
+def worktree(args, *sources):
+    """A scratch copy of HEAD in a worktree, for as long as it lasts; says which commit that is."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args.scratch, args.target = args.scratch.resolve(), args.target.resolve()
-    if changed := git("status", "--porcelain", "--", "src", "sandbox", "testbed", "tests/simulation/src"):
+    if changed := git("status", "--porcelain", "--", "src", "sandbox", "testbed", *sources):
         print(f"not in the worktree, because it is not committed:\n{changed}", flush=True)
     drop_worktree(args.scratch)
     if args.scratch.exists():
@@ -305,40 +311,92 @@ def run(args):
     args.target.mkdir(parents=True, exist_ok=True)
     git("worktree", "add", "--quiet", "--force", "--detach", str(args.scratch), "HEAD")
     (args.scratch / MARK).touch()
-    left = []
     try:
-        commit = git("rev-parse", "--short", "HEAD", cwd=args.scratch)
-        whole = build(args, f"{PROGRAM}-whole")
-        for rule in [known[name] for name in args.rules] or [rule for rule in RULES if rule[0] not in ELSEWHERE]:
+        yield git("rev-parse", "--short", "HEAD", cwd=args.scratch)
+    finally:
+        drop_worktree(args.scratch)
+
+
+@contextmanager
+def broken(rule, root):
+    """One rule broken in the scratch copy, for as long as it lasts."""
+    apply(rule, root)
+    try:
+        yield
+    finally:
+        git("checkout", "-q", "--", ".", cwd=root)
+
+
+def run(args):
+    rules = chosen(args, RULES) or [rule for rule in RULES if rule[0] not in ELSEWHERE]
+    left = []
+    with worktree(args, "tests/simulation/src") as commit:
+        try:
+            whole = build(args, f"{PROGRAM}-whole")
+        except NoBuild as error:
+            sys.exit(f"the unbroken sources do not build:\n{error}")
+        for rule in rules:
             name, started = rule[0], time.monotonic()
             if bad := list(misfits(rule, args.scratch)):
                 print("MISFIT   ", *bad, sep="\n  ", flush=True)
                 left.append(name)
                 continue
-            apply(rule, args.scratch)
             try:
-                found = search(build(args, f"{PROGRAM}-broken"), whole, args.first, args.seeds)
+                with broken(rule, args.scratch):
+                    found = search(build(args, f"{PROGRAM}-broken"), whole, args.first, args.seeds)
             except NoBuild as error:
                 print(f"NO BUILD  {name}\n{error}", flush=True)
-                write_row(rule, "the edit does not compile", "", commit)
+                TABLE.write_row(rule, "the edit does not compile", "", commit)
                 left.append(name)
                 continue
-            finally:
-                git("checkout", "-q", "--", ".", cwd=args.scratch)
             took = f"{time.monotonic() - started:.0f} s"
             if found:
                 seed, law = found
                 worlds = seed - args.first + 1
                 print(f"noticed   {name:20} {law}, after {worlds} worlds (seed {seed}, {took})", flush=True)
-                write_row(rule, f"{law} (seed {seed})", worlds, commit)
+                TABLE.write_row(rule, f"{law} (seed {seed})", worlds, commit)
             else:
                 print(f"UNNOTICED {name:20} {args.seeds} worlds, {took}", flush=True)
-                write_row(rule, "", f"unnoticed after {args.seeds}", commit)
+                TABLE.write_row(rule, "", f"unnoticed after {args.seeds}", commit)
                 left.append(name)
-    except NoBuild as error:
-        sys.exit(f"the unbroken sources do not build:\n{error}")
-    finally:
-        drop_worktree(args.scratch)
+    sys.exit(f"left: {', '.join(left)}" if left else None)
+
+
+def elsewhere(args):
+    rules = [rule for rule in RULES if ELSEWHERE.get(rule[0], (None, None))[1]]
+    left, passed = [], {}
+    with worktree(args, "tests") as commit:
+        # First all that stay whole: that takes one build for all tests of a program.
+        rules = chosen(args, rules) or rules
+        for test in dict.fromkeys(ELSEWHERE[rule[0]][1] for rule in rules):
+            try:
+                passed[test], _, words = try_test(args, test)
+            except NoBuild as error:
+                sys.exit(f"the unbroken sources do not build:\n{error}")
+            if not passed[test]:
+                print(f"FAILS ANYWAY {test}: {words}", flush=True)
+        for rule in rules:
+            name, test = rule[0], ELSEWHERE[rule[0]][1]
+            bad = list(misfits(rule, args.scratch))
+            if bad or not passed[test]:
+                print("MISFIT   ", *bad, sep="\n  ", flush=True) if bad else TABLE.write_result(name, "the test fails unbroken, too", commit)
+                left.append(name)
+                continue
+            try:
+                with broken(rule, args.scratch):
+                    passes, took, words = try_test(args, test)
+            except NoBuild as error:
+                print(f"NO BUILD  {name}\n{error}", flush=True)
+                TABLE.write_result(name, "the edit does not compile", commit)
+                left.append(name)
+                continue
+            if passes:
+                print(f"UNNOTICED {name:20} {took} s", flush=True)
+                TABLE.write_result(name, "unnoticed", commit)
+                left.append(name)
+            else:
+                print(f"noticed   {name:20} after {took} s: {words}", flush=True)
+                TABLE.write_result(name, f"noticed after {took} s", commit)
     sys.exit(f"left: {', '.join(left)}" if left else None)
 
 
@@ -351,9 +409,12 @@ def main():
     runs.add_argument("rules", nargs="*", metavar="RULE")
     runs.add_argument("--seeds", type=int, default=BATCHES[-1], help="at most so many worlds a rule")
     runs.add_argument("--from", type=int, default=1, dest="first", help="the first seed")
-    runs.add_argument("--scratch", type=Path, default=ROOT / "target/break", help="where the worktree is made")
-    runs.add_argument("--target", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target/break-target"))
     runs.add_argument("--release", action="store_true", help="a slower build, and more worlds a second")
+    tests = commands.add_parser("elsewhere")
+    tests.add_argument("rules", nargs="*", metavar="RULE")
+    for command in (runs, tests):
+        command.add_argument("--scratch", type=Path, default=ROOT / "target/break", help="where the worktree is made")
+        command.add_argument("--target", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target/break-target"))
     args = parser.parse_args()
     if args.command == "list":
         for name, words, *edits in RULES:
@@ -365,8 +426,11 @@ def main():
         bad += [f"{name}: there is no such rule" for name in ELSEWHERE if name not in {rule[0] for rule in RULES}]
         tests = [(name, *test.split(": ")) for name, (_, test) in ELSEWHERE.items() if test]
         bad += [f"{name}: {file} has no {test}" for name, file, test in tests if f"fn {test}(" not in (ROOT / "tests" / file).read_text()]
+        bad += [f"{name}: cargo's arguments for {file} are not known" for name, file, _ in tests if file.rpartition("/")[0] not in CARGO]
         print("\n".join(bad) or f"{len(RULES)} rules fit")
         sys.exit(bool(bad))
+    elif args.command == "elsewhere":
+        elsewhere(args)
     else:
         run(args)
 

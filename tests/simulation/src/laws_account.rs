@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     account::{ACP, KONNECT},
-    plan::{Action, Effect, Fault, Step},
     seen::Api,
     world::{ACP_URL, TENANT, World},
 };
@@ -61,15 +60,12 @@ impl End<'_> {
     }
 
     /// Whether a credential that this connection has not seen at work yet finds not one of the objects that were recorded through it. One
-    /// that was put back is not new to a process that has seen it before.
+    /// that was put back is not new: a process that has not seen it before finds it kept for deletions ("its last verified credential is
+    /// kept", DESIGN.md, section 3).
     pub(super) fn finds_nothing(&self, resource: &Value) -> bool {
-        let plan = &self.world.plan;
-        let ends = |step: &Step| matches!(step.action, Action::Crash { .. } | Action::Stop { .. });
-        let crashes = |fault: &Fault| matches!(fault.effect, Effect::CrashBefore | Effect::CrashAfter);
-        let forgets = plan.replicas > 1 || plan.steps.iter().any(ends) || plan.faults.iter().any(crashes);
         let is_new = credential(self.world, resource).is_some_and(|(version, value)| {
             let is_seen = text(&resource["status"]["credential"]).split(',').any(|part| part == version);
-            !is_seen && (forgets || self.notes.proven.get(uid(resource)) != Some(&value))
+            !is_seen && self.notes.proven.get(uid(resource)) != Some(&value)
         });
         let mut recorded = self.recorded(resource).peekable();
         let is_konnect = kind(resource) == connection(Api::Konnect);

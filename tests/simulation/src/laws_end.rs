@@ -136,8 +136,7 @@ impl<'e> End<'e> {
         };
         let unusable = self.connection_of(resource).is_none_or(|connection| !is_usable(connection));
         // Nobody looks through it, and the status says what was seen last.
-        let portal = known_path(resource).and_then(|path| path.split('/').nth(3));
-        if unusable || sort.shape == Shape::Action || portal.is_some_and(|id| self.elsewhere.contains(id)) {
+        if unusable || sort.shape == Shape::Action || self.is_elsewhere(resource) {
             return;
         }
         let violate = |law, what: String| self.world.violate(law, format!("{}: {what}", label(resource)));
@@ -280,6 +279,12 @@ impl<'e> End<'e> {
         let parent = parent(resource)?;
         let parent = self.notes.living(parent.kind, &parent.namespace, &parent.name)?;
         self.connection_of(parent)
+    }
+
+    /// Whether the object of a resource is in the other organization, or below a portal there.
+    pub(super) fn is_elsewhere(&self, resource: &Value) -> bool {
+        let portal = known_path(resource).and_then(|path| path.split('/').nth(3));
+        portal.is_some_and(|id| self.elsewhere.contains(id))
     }
 
     /// Whether the connection of a resource only looks.

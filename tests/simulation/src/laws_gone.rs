@@ -17,8 +17,8 @@ use serde_json::Value;
 use super::{
     end::{End, is_usable},
     look::{
-        deletes, is_deleting, is_given_up, is_held, is_paused, kind, known_path, message, name, namespace, observes,
-        own_connection, recorded_path, uid,
+        deletes, is_deleting, is_given_up, is_held, is_paused, kind, known_path, label, message, name, namespace,
+        observes, own_connection, recorded_path, uid,
     },
     notes::{Made, is_served},
     sorts::{connection, items, sort, text},
@@ -89,7 +89,15 @@ impl End<'_> {
             let names_it = names.into_iter().any(|name| *name == called.as_str());
             let own = own_connection(user)
                 .is_some_and(|own| own.name == name(resource) && own.namespace == namespace(resource));
-            is_of_its_api && is_held(user) && (names_it || own)
+            // What goes without a record, and knew its connection through its parent alone, may have made something through this one: "Unknown
+            // is not absent", and no reason to drop a finalizer (law 3).
+            let seeks = is_deleting(user)
+                && kind(user) == "OAuthClient"
+                && user["spec"]["clientId"].is_null()
+                && own_connection(user).is_none()
+                && status["remote"].is_null()
+                && status["creating"].is_null();
+            is_of_its_api && is_held(user) && (names_it || own || seeks)
         })
     }
 
@@ -123,11 +131,16 @@ impl End<'_> {
         self.notes.made.iter().find(is_its).map(|(path, _)| path.as_str())
     }
 
-    /// Where the object is that carries this resource's mark: law 2a, "it carries our mark".
+    /// Where the object is that carries this resource's mark: law 2a, "it carries our mark". That of one of the same name before it is its
+    /// own: "Same owner and digits with a UID that is no more: ours again" (DESIGN.md, section 3). So a backup brings back who has it.
     fn marked_for(&self, resource: &Value) -> Option<&str> {
+        let is_of_its_name = |of: &str| {
+            let seen = self.notes.resources.get(of);
+            seen.is_some_and(|seen| label(&seen.object) == label(resource))
+        };
         let is_its = |(_, object): &(&String, &&Value)| {
             let (owner, mark) = (text(&object["labels"]["portico-owner"]), text(&object["labels"]["portico-ref"]));
-            owner == self.notes.owner && mark.split_once('.').is_some_and(|(_, of)| of == uid(resource))
+            owner == self.notes.owner && mark.split_once('.').is_some_and(|(_, of)| is_of_its_name(of))
         };
         self.objects.iter().find(is_its).map(|(path, _)| path.as_str())
     }

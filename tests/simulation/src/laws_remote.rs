@@ -313,7 +313,7 @@ impl Notes {
             self.entries.insert(format!("{}/{}/{}", place.path, place.rest[0], text(id)));
         }
         if ["createClient", "updateClient"].contains(&request.operation) {
-            self.check_output(world, &answer.body);
+            self.check_output(world, &answer.body, request.sent);
         }
     }
 

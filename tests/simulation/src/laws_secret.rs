@@ -67,20 +67,24 @@ impl Notes {
         }
     }
 
-    /// A client was made or changed: its secret stands in its output Secret already.
-    pub(super) fn check_output(&mut self, world: &World, client: &Value) {
+    /// A client was made or changed by a request of this moment: its secret stands in its output Secret already.
+    pub(super) fn check_output(&mut self, world: &World, client: &Value, sent: Millis) {
         let (id, secret) = (text(&client["client_id"]), text(&client["client_secret"]));
         let Some(made) = self.made.get(&format!("/clients/{id}")) else { return };
         let is_new = made.at == world.now();
-        let owners: Vec<&Value> = made
+        let owners: Vec<_> = made
             .uids
             .iter()
             .filter_map(|uid| self.resources.get(uid))
-            .filter(|seen| seen.live)
-            .map(|seen| &seen.object)
-            .filter(|object| object["spec"]["credentialsSecret"].is_object())
+            .filter(|seen| seen.live && seen.object["spec"]["credentialsSecret"].is_object())
             .collect();
-        let [owner] = owners.as_slice() else { return };
+        let [seen] = owners.as_slice() else { return };
+        // KINDS.md, `OAuthClient`: "`clientSecretRef` brings one's own". What was sent while the spec still said so is not what Portico
+        // chooses, and that alone stands in the output Secret before it is sent (DESIGN.md section 3, Secrets).
+        if seen.words.contains("\"clientSecretRef\":{") && seen.changed >= sent {
+            return;
+        }
+        let owner = &seen.object;
         let name = text(&owner["spec"]["credentialsSecret"]["name"]);
         let stored = world.kubernetes.get("secrets", namespace(owner), name);
         // One that a resource before it left, as it does where its CRD went, holds the secret just as well (DESIGN.md section 3, Secrets).

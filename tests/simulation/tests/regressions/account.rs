@@ -1,7 +1,8 @@
 //! Credentials that come and go, and those of another organization.
 use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
+use serde_json::json;
 
-use crate::world::{apply, delete, first, first_lost, portal, replay, sent, step, token, world};
+use crate::world::{apply, delete, first, first_lost, portal, remove, replay, sent, step, token, world};
 
 /// Seed 4297, law 10: whoever began to wait while the API was down still said so when it was up and the credential had been revoked.
 #[test]
@@ -93,4 +94,64 @@ fn after_a_refused_create_another_token_needs_nobodys_word() {
     let steps = vec![apply(2_000, portal("shop")), step(12_000, renewed)];
     let outcome = replay(&world(steps, vec![first("create-portal", Effect::Status(403, None))], 13_000));
     assert!(!outcome.trace.iter().any(|line| line.contains("AccountChanged")));
+}
+
+/// Seed 214512, law 1: a portal whose create had lost its answer was found while its connection only looked, and did not count as recorded:
+/// so the credential of another organization was taken, and there it was made once more.
+#[test]
+fn a_portal_that_was_found_while_its_connection_only_looked_is_not_made_again_in_another_organization() {
+    for restart in [None, Some(40_000)] {
+        let mode = |at, mode: &str| {
+            let (kind, namespace, name) = ("KonnectConnection".to_owned(), "world".to_owned(), "acme".to_owned());
+            step(at, Action::Edit { kind, namespace, name, spec: json!({ "mode": mode }) })
+        };
+        let mut steps =
+            vec![apply(2_000, portal("shop")), mode(3_000, "Observe"), token(30_000, "kpat_other_organization")];
+        steps.extend(restart.map(|at| step(at, Action::Stop { replica: 0, down: 2_000 })));
+        steps.extend([mode(57_000, "Manage"), token(90_000, "${konnect.token}")]);
+        let late = first("create-portal", Effect::Late(6_400));
+        let outcome = replay(&world(steps, vec![late], 91_000));
+        assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 1, "{}", outcome.trace.join("\n"));
+    }
+}
+
+/// The same where the portal was made and the status could not be written yet: between the answer and its record another credential came.
+#[test]
+fn a_portal_whose_record_is_not_written_yet_is_not_made_again_in_another_organization() {
+    let unwritten = Fault {
+        side: Side::Kubernetes,
+        from: 1_900,
+        until: 20_000,
+        nth: 0,
+        times: 1_000,
+        what: "patch portals/status".to_owned(),
+        effect: Effect::Lost,
+    };
+    let steps = vec![
+        apply(2_000, portal("shop")),
+        token(10_000, "kpat_other_organization"),
+        token(120_000, "${konnect.token}"),
+    ];
+    let outcome = replay(&world(steps, vec![unwritten], 121_000));
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 1, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 210160, law 5: the same token in a Secret that was made again counted as one of another account for the process after a crash, because
+/// the portal was gone. The Secret is made again while a process runs whose connection is being deleted, and while none runs.
+#[test]
+fn the_same_token_in_a_secret_that_was_made_again_is_of_the_account_that_it_was_of() {
+    for crash in [5_000, 1_500] {
+        let (namespace, name) = ("world".to_owned(), "konnect".to_owned());
+        let mut steps = vec![
+            apply(500, portal("shop")),
+            delete(1_000, "KonnectConnection", "acme"),
+            step(2_000, Action::DeleteSecret { namespace, name }),
+            token(3_500, "${konnect.token}"),
+            step(crash, Action::Crash { replica: 0, down: 20_000 - crash }),
+            remove(8_700, "Portal", 0),
+            delete(10_000, "Portal", "shop"),
+        ];
+        steps.sort_by_key(|step| step.at);
+        replay(&world(steps, Vec::new(), 10_001));
+    }
 }

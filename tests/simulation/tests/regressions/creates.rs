@@ -1,10 +1,10 @@
 //! Creates of which nothing is known yet, and the ways to what they made.
-use portico_simulation::plan::{Action, Effect, Step, Stranger};
+use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
 use serde_json::json;
 
 use crate::world::{
-    acp, apply, delete, first, first_lost, identity_world, konnect, made, portal, provider, replay, sent, server, step,
-    world,
+    acp, apply, delete, first, first_lost, identity_world, konnect, made, make, portal, provider, replay, sent, server,
+    step, world,
 };
 
 /// A lost answer is no reason to make a thing twice (law 1), and the same plan goes the same way.
@@ -114,4 +114,117 @@ fn a_portal_that_adopted_another_one_waits_with_its_deletion_for_its_late_create
         // The deletion waits; meanwhile the adopted portal has the name, and the API refuses what comes late.
         assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 1, "{}", outcome.trace.join("\n"));
     }
+}
+
+/// Seed 102852, law 2: the answer to the status write of an intent was lost, so the create was never sent, and the equal publication that a
+/// stranger made meanwhile was taken for its outcome and deleted. The process that had not sent it knows that it had not.
+#[test]
+fn what_a_stranger_makes_is_not_the_outcome_of_a_create_that_was_never_sent() {
+    const VERSION: &str = "c47d0e52-3b1f-4a86-9d20-000000000002";
+    let unanswered = Fault {
+        side: Side::Kubernetes,
+        from: 2_500,
+        until: 8_000,
+        nth: 0,
+        times: 1_000,
+        what: "patch portalproductversions/status".to_owned(),
+        effect: Effect::AnswerLost,
+    };
+    let spec = json!({"portalRef": {"name": "shop"}, "productVersionId": VERSION});
+    let steps = vec![
+        make(0, "ApiProductVersion", VERSION),
+        apply(500, portal("shop")),
+        apply(3_000, konnect("PortalProductVersion", "payments", &spec)),
+        make(5_000, "PortalProductVersion", VERSION),
+        delete(70_000, "PortalProductVersion", "payments"),
+    ];
+    let outcome = replay(&world(steps, vec![unanswered], 70_001));
+    assert_eq!(sent(&outcome, "PUT", "/product-versions/"), 0, "{}", outcome.trace.join("\n"));
+    assert_eq!(sent(&outcome, "DELETE", "/product-versions/"), 0, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 221569, laws 1 and 3: a client's create was not recorded before a crash, and its server, through which alone it knows its connection,
+/// was released meanwhile. The client was let go of, and its object was there.
+#[test]
+fn a_client_whose_server_is_no_more_finds_what_it_made_before_it_goes() {
+    for with_connection in [false, true] {
+        let retained = json!({"connectionRef": {"name": "identity"}, "lifecycle": {"deletion": "Retain"}});
+        let client = json!({"serverRef": {"name": "login"}, "lifecycle": {"deletion": "Delete"}});
+        let mut steps = vec![
+            apply(2_000, acp("AuthorizationServer", "login", &retained)),
+            apply(4_000, acp("OAuthClient", "shop", &client)),
+            step(4_500, Action::Crash { replica: 0, down: 10_000 }),
+            delete(6_000, "AuthorizationServer", "login"),
+            delete(40_000, "OAuthClient", "shop"),
+        ];
+        if with_connection {
+            steps.push(delete(40_001, "AcpConnection", "identity"));
+        }
+        let late = first("createClient", Effect::Late(3_000));
+        let outcome = replay(&identity_world(steps, vec![late], 61_000));
+        assert_eq!(sent(&outcome, "DELETE", "/clients/"), 1, "{}", outcome.trace.join("\n"));
+    }
+}
+
+/// Seed 120168, law 1: the create of a derived id was not recorded before a crash, and nobody knew of its outcome any more once the user had
+/// bound the resource to another object.
+#[test]
+fn a_server_that_is_bound_to_another_one_is_known_to_have_what_it_made_before() {
+    for other in ["strange", "nowhere"] {
+        let bound = json!({"lifecycle": {"adoption": "Adopt", "id": other}, "cookieMaxAge": "8h"});
+        let steps = vec![
+            make(0, "AuthorizationServer", "strange"),
+            apply(2_000, server("login", &json!({"cookieMaxAge": "8h"}))),
+            step(2_500, Action::Crash { replica: 0, down: 8_000 }),
+            apply(4_000, server("login", &bound)),
+        ];
+        let late = first("createAuthorizationServer", Effect::Late(3_000));
+        let outcome = replay(&identity_world(steps, vec![late], 61_000));
+        assert_eq!(sent(&outcome, "PUT", "/servers/"), 0, "{}", outcome.trace.join("\n"));
+    }
+}
+
+/// Law 1: the same for what carries a mark, where the other one is not there: no duplicate is ever removed then.
+#[test]
+fn a_portal_that_is_bound_to_none_is_known_to_have_what_it_made_before() {
+    let mut bound = portal("shop");
+    bound["spec"]["lifecycle"] = json!({"id": "3d7e1b94-5a20-4c68-b0f7-91c4e2a86d05"});
+    let steps =
+        vec![apply(2_000, portal("shop")), step(2_500, Action::Crash { replica: 0, down: 8_000 }), apply(4_000, bound)];
+    let outcome = replay(&world(steps, vec![first("create-portal", Effect::Late(3_000))], 61_000));
+    assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 0, "{}", outcome.trace.join("\n"));
+}
+
+/// Law 1: the same where the user chose the id, and the intent says what the create may have made.
+#[test]
+fn an_open_create_under_a_chosen_id_is_settled_before_the_spec_binds_to_another_object() {
+    let spec = json!({"id": "chosen", "cookieMaxAge": "8h"});
+    let mut bound = spec.clone();
+    bound["lifecycle"] = json!({"adoption": "Adopt", "id": "strange"});
+    let steps = vec![
+        make(0, "AuthorizationServer", "strange"),
+        apply(2_000, server("login", &spec)),
+        apply(3_000, server("login", &bound)),
+    ];
+    let outcome = replay(&identity_world(steps, vec![first_lost("createAuthorizationServer")], 61_000));
+    assert_eq!(sent(&outcome, "PUT", "/servers/"), 0, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 237522: a client's create was on its way with the secret that its user brought when the spec asked for one of Portico's own; then the
+/// resource was paused. What Portico did not choose stood in no output Secret before, and the oracle missed it there.
+#[test]
+fn a_secret_that_the_user_brought_may_arrive_after_the_spec_asks_for_another() {
+    let own = json!({"name": "acp", "key": "client_secret"});
+    let (kind, namespace, name) = ("OAuthClient".to_owned(), "world".to_owned(), "shop".to_owned());
+    let chosen = json!({"clientSecretRef": null, "credentialsSecret": {"name": "shop-credentials"}});
+    let edit = Action::Edit { kind: kind.clone(), namespace: namespace.clone(), name: name.clone(), spec: chosen };
+    let (key, value) = ("portico.dev/paused".to_owned(), Some("true".to_owned()));
+    let steps = vec![
+        apply(2_000, server("login", &json!({}))),
+        apply(4_000, acp("OAuthClient", "shop", &json!({"serverRef": {"name": "login"}, "clientSecretRef": own}))),
+        step(6_000, edit),
+        step(7_000, Action::Annotate { kind, namespace, name, key, value }),
+    ];
+    let outcome = replay(&identity_world(steps, vec![first("createClient", Effect::Late(9_000))], 61_000));
+    assert_eq!(made(&outcome, "/clients {"), 1, "{}", outcome.trace.join("\n"));
 }

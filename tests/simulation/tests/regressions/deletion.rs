@@ -53,6 +53,32 @@ fn an_unrecorded_portal_with_developers_may_stay() {
     replay(&world(steps, vec![first("create-portal", Effect::CrashAfter)], 60_001));
 }
 
+/// Seed 239483: a portal that a backup brought back is known by the mark of the one before it, and is kept by its developers as well.
+#[test]
+fn a_restored_portal_with_developers_may_stay() {
+    let ann = Stranger::SignUp { which: 0, email: "ann@example.com".to_owned() };
+    // Nobody can record it again before it is deleted.
+    let down = Fault {
+        side: Side::Remote,
+        from: 80_000,
+        until: 110_000,
+        nth: 0,
+        times: 1_000,
+        what: "*".to_owned(),
+        effect: Effect::Lost,
+    };
+    let steps = vec![
+        apply(1_000, portal("shop")),
+        step(3_000, Action::Stranger(ann)),
+        step(6_000, Action::DeleteCrd { kind: "Portal".to_owned() }),
+        step(60_000, Action::InstallCrd { kind: "Portal".to_owned() }),
+        step(90_000, Action::Restore { from: 5_000 }),
+        delete(100_000, "Portal", "shop"),
+    ];
+    let outcome = replay(&world(steps, vec![down], 110_001));
+    assert!(sent(&outcome, "DELETE", "/v2/portals/") > 0, "{}", outcome.trace.join("\n"));
+}
+
 /// Seed 163, law 5: a wrong token came before the namespace went, and the one that had worked was not used.
 #[test]
 fn a_namespace_ends_although_a_wrong_token_came_just_before_it_went() {

@@ -1,6 +1,6 @@
 //! What is made again: because it went, or from a backup.
 use portico_sandbox::Switches;
-use portico_simulation::plan::{Action, Step, Stranger};
+use portico_simulation::plan::{Action, Plan, Step, Stranger};
 use serde_json::{Value, json};
 
 use crate::world::{
@@ -76,6 +76,46 @@ fn what_a_backup_says_of_another_uid_is_no_success_of_this_one() {
         Step { at: 160_000, action: Action::Restore { from: 58_800 } },
     ];
     replay(&shared(Switches::default(), steps, 160_100));
+}
+
+/// Seed 228190, law 12: the same of one who waited for a person, and so had recorded nothing that names its UID; another one waits for that
+/// person by now. Whether the process is the one that saw the first of them, or another.
+#[test]
+fn who_waited_for_a_person_is_not_ready_because_a_backup_says_so() {
+    let ann = |name: &str| {
+        let spec = json!({"portalRef": {"name": "shop"}, "email": "ann@example.com"});
+        konnect("PortalDeveloper", name, &spec)
+    };
+    for (seed, stops) in [(1, false), (2, false), (3, false), (4, true), (5, true)] {
+        let mut steps = vec![
+            apply(500, portal("shop")),
+            apply(2_050, ann("one")),
+            apply(4_050, ann("two")),
+            delete(13_000, "PortalDeveloper", "one"),
+            // From here on nobody looks.
+            delete(28_000, "KonnectConnection", "acme"),
+        ];
+        steps.extend(stops.then(|| step(59_000, Action::Stop { replica: 0, down: 5_000 })));
+        steps.push(step(60_000, Action::Restore { from: 8_000 }));
+        replay(&Plan { seed, ..world(steps, Vec::new(), 66_000) });
+    }
+}
+
+/// Beside it, law 9: who waits for a person since before the process was started, and was not restored, stays Ready.
+#[test]
+fn who_waits_for_a_person_stays_ready_where_nobody_can_look() {
+    let spec = json!({"portalRef": {"name": "shop"}, "email": "ann@example.com"});
+    let steps = vec![
+        apply(500, portal("shop")),
+        apply(2_050, konnect("PortalDeveloper", "ann", &spec)),
+        delete(28_000, "KonnectConnection", "acme"),
+        step(59_000, Action::Stop { replica: 0, down: 5_000 }),
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 66_000));
+    // What it says at first: while it is new, and when it is found that nobody is there.
+    let last = outcome.trace.iter().rfind(|line| line.contains("patch portaldevelopers/status world/ann {"));
+    let at = last.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    assert!(at.is_some_and(|at| at < 28.0), "{}", outcome.trace.join("\n"));
 }
 
 /// Seed 77838, law 9: a connection that only looks leaves an output Secret that was taken away, and makes it again when it manages again.

@@ -74,3 +74,29 @@ fn what_an_open_create_made_below_a_portal_of_strangers_is_not_looked_for_in_ano
     let outcome = replay(&world(steps, vec![first("create-portal-team", Effect::AnswerLost)], 90_001));
     assert!(sent(&outcome, "DELETE", "/teams/") > 0, "{}", outcome.trace.join("\n"));
 }
+
+/// Seed 251201: each of two portals of one name is in the organization of its own connection's token, and the oracle said that they fight.
+#[test]
+fn portals_of_one_name_in_two_organizations_are_in_nobodys_way() {
+    let globex = Action::Secret {
+        namespace: "world".to_owned(),
+        name: "globex".to_owned(),
+        data: vec![("token".to_owned(), "kpat_other_organization".to_owned())],
+    };
+    let connection = json!({
+        "region": "eu",
+        "tokenSecretRef": {"name": "globex"},
+        "resyncInterval": "60s",
+        "requestTimeout": "5s",
+        "rateLimit": {"requestsPerSecond": 100, "burst": 100},
+    });
+    let theirs = json!({"connectionRef": {"name": "second"}, "name": "shop"});
+    let steps = vec![
+        step(100, globex),
+        apply(200, konnect("KonnectConnection", "second", &connection)),
+        apply(1_000, portal("shop")),
+        apply(4_000, konnect("Portal", "theirs", &theirs)),
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 5_000));
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 2, "{}", outcome.trace.join("\n"));
+}
