@@ -14,7 +14,7 @@ use super::{
     kind::{ConnectionOps, Wait},
     kubernetes::{KubeError, Precondition},
     links::Known,
-    queue::{Cause, Lane},
+    queue::Lane,
     raw::Raw,
     reason::Reason,
     report::backoff,
@@ -27,8 +27,6 @@ use super::{
 };
 use crate::remote::{ApiError, Call, gate::Shut};
 
-/// After this many intervals without an answer the state of objects counts as not known.
-const SILENT_INTERVALS: u32 = 3;
 /// What the status calls the interval between sweeps that was stretched.
 const SWEEP_INTERVAL: &str = "sweepInterval";
 
@@ -56,6 +54,7 @@ impl<'e> ConnectionPass<'e> {
     /// Runs to the end, and writes the status.
     pub async fn run(mut self) -> Outcome {
         tell_connection(&self.object);
+        self.note_need();
         if self.object.is_deleting() {
             return self.run_deletion().await;
         }
@@ -118,8 +117,7 @@ impl<'e> ConnectionPass<'e> {
                 self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, trouble.reason, message)));
             }
             self.note_silence();
-        } else if known.out_of_touch {
-            self.engine.links.change(self.key, |known| known.out_of_touch = false);
+        } else if self.end_silence() {
             self.engine.nudge_dependents(&Target::Resource(self.key.clone()));
         }
     }
@@ -142,7 +140,7 @@ impl<'e> ConnectionPass<'e> {
             return Err(stop);
         }
         let known = self.known()?;
-        let mut opened = false;
+        let (mut opened, mut asked) = (false, false);
         // An answer of the sweep is a probe too.
         let quiet = known.answered.is_none_or(|at| at.elapsed() >= common.resync());
         if !known.verified
@@ -150,8 +148,8 @@ impl<'e> ConnectionPass<'e> {
             || (quiet && self.engine.recorded(self.key).is_empty())
         {
             self.probe(&known).await?;
-            opened = known.link.gate().open() || known.out_of_touch;
-            self.engine.links.change(self.key, |known| known.out_of_touch = false);
+            opened = known.link.gate().open();
+            asked = true;
         }
         if !self.object.is_held() {
             let held = self.engine.kube.hold(self.ops.info(), &self.object).await;
@@ -168,6 +166,8 @@ impl<'e> ConnectionPass<'e> {
             // The same credential in a Secret that was touched: nothing to ask.
             self.note_credential(&known);
         }
+        // Not before it is known to be the account of the objects: in another one nobody can look at them, whatever it answers.
+        opened |= asked && self.hear();
         Ok(self.confirm_absence() || opened)
     }
 
@@ -238,7 +238,7 @@ impl<'e> ConnectionPass<'e> {
                 ("ready", Some((now + self.engine.jitter(interval), Lane::Sweep)))
             }
             Err(Stop::Halt(halt)) => {
-                self.note_silence();
+                let silent = self.note_silence();
                 let untried = |known: &mut Known| {
                     if let (Some(trouble), false) = (&mut known.trouble, known.verified) {
                         trouble.message.clone_from(&halt.message);
@@ -264,28 +264,14 @@ impl<'e> ConnectionPass<'e> {
                         Some(earliest.map_or(due, |e| e.max(due)))
                     }
                 };
-                ("not ready", later.map(|at| (at, Lane::Retry)))
+                // What can pass by itself is tried soon enough anyway.
+                let silent = silent.filter(|_| later.is_none() || halt.judgement != Judgement::OutOfTouch);
+                ("not ready", later.into_iter().chain(silent).min().map(|at| (at, Lane::Retry)))
             }
             Err(Stop::Paused) => ("paused", None),
             Err(Stop::Kube(error)) => {
                 tracing::debug!(connection = %self.key, %error, "the API server failed");
                 ("kubernetes", Some((now + self.engine.jitter(Duration::from_millis(500)), Lane::Retry)))
-            }
-        }
-    }
-
-    /// After three intervals without an answer the objects' own status says that their state is not known.
-    fn note_silence(&self) {
-        let mut news = false;
-        self.engine.links.change(self.key, |known| {
-            let interval = known.interval(Duration::MAX);
-            let long = known.answered.is_some_and(|at| at.elapsed() >= interval * SILENT_INTERVALS);
-            news = long && !known.out_of_touch;
-            known.out_of_touch |= long;
-        });
-        if news {
-            for (key, _) in self.engine.recorded(self.key) {
-                self.engine.queue.push(&key, Lane::Retry, Cause::Look);
             }
         }
     }

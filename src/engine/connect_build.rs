@@ -115,7 +115,6 @@ impl ConnectionPass<'_> {
                 answered: None,
                 swept: None,
                 pace: Pace::default(),
-                out_of_touch: old.as_ref().is_some_and(|k| k.out_of_touch),
                 missing: old.as_ref().map(|k| k.missing.clone()).unwrap_or_default(),
                 confirmed: old.map(|k| k.confirmed).unwrap_or_default(),
             },

@@ -1,8 +1,8 @@
 //! The end of a connection: it stays while anything with a recorded id uses it.
 //!
 //! It is not swept any more. Passes of resources that live on are refused the connection, so that nothing that a sweep saw could be
-//! looked at or put back; their status keeps what was seen last, a new spec is answered with `ConnectionNotReady`, and `Ready=False` of the
-//! connection says why. All its requests are left to the deletions that it stays for.
+//! looked at or put back; their status keeps what was seen last, and after three intervals says that it is not known any more
+//! (`silence`), a new spec is answered with `ConnectionNotReady`, and `Ready=False` of the connection says why. All its requests are left to the deletions that it stays for.
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -67,6 +67,7 @@ impl ConnectionPass<'_> {
         drop(turn);
         self.try_for_deletions(without_secret.as_ref()).await;
         self.keep_escrow().await;
+        self.note_silence();
         let shown = users.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let message = format!(
             "{} resources still have objects through it, and it is needed to delete them: {shown}",

@@ -49,6 +49,15 @@ impl Clock for SystemClock {
     }
 }
 
+/// For how long nobody could look at the objects of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silence {
+    /// When they could last be looked at; until they could, when this process first needed the connection.
+    pub heard: Option<Instant>,
+    /// That is so long ago that their state counts as not known.
+    pub out_of_touch: bool,
+}
+
 /// What is remembered of a resource between passes, by UID. Losing it costs requests, never correctness.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
@@ -66,6 +75,8 @@ pub struct Memory {
     pub fruitless: Vec<String>,
     /// Of a connection: the fingerprint of the credential that was last seen to be of the account of its objects.
     pub proven: Option<String>,
+    /// Of a connection: for how long nobody could look at its objects.
+    pub silence: Silence,
     /// Objects with this resource's mark that are not its own, as a sweep saw them.
     pub duplicates: Vec<Path>,
     /// Whether this process put the finalizer there: no earlier one can have sent a create.

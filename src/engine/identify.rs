@@ -85,10 +85,13 @@ impl Pass<'_> {
                 self.forget_record();
                 Ok(None)
             }
-            Read::Absent if !lifecycle.id.is_empty() => Err(Stop::refused(
-                Reason::NotFound,
-                format!("there is no object with the id {} at the API", lifecycle.id),
-            )),
+            Read::Absent if !lifecycle.id.is_empty() => {
+                if self.gives_up_its_place(resolved) {
+                    self.forget_record();
+                }
+                let message = format!("there is no object with the id {} at the API", lifecycle.id);
+                Err(Stop::refused(Reason::NotFound, message))
+            }
             Read::Absent if resolved.shape == Shape::Claimed => {
                 self.forget_record();
                 Ok(None)
@@ -142,7 +145,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn forget_record(&mut self) {
+    pub(super) fn forget_record(&mut self) {
         self.status.id = None;
         self.status.remote = None;
         self.status.parts.clear();

@@ -43,8 +43,6 @@ pub struct Known {
     pub swept: Option<Instant>,
     /// How far sweeps are apart where they cost more than they may.
     pub pace: Pace,
-    /// The API has not answered for so long that the state of its objects counts as not known.
-    pub out_of_touch: bool,
     /// Recorded paths that a complete listing did not show and a GET denied.
     pub missing: BTreeSet<Path>,
     /// Missing paths that a person confirmed.

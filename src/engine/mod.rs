@@ -68,6 +68,7 @@ pub mod resolve;
 pub mod secrets;
 mod seek;
 pub mod settings;
+mod silence;
 #[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
 pub mod spec;
 mod standing;

@@ -350,9 +350,9 @@ impl<'e> Pass<'e> {
                 format!("the {what} was deleted at the API; with drift: Report it is made again when the spec changes");
             return Stop::refused(Reason::NotFound, message);
         }
-        if self.status.remote.as_ref().is_some_and(|remote| remote.observed) {
-            self.status.id = None;
-            self.status.remote = None;
+        let observed = self.status.remote.as_ref().is_some_and(|remote| remote.observed);
+        if observed || (recorded && self.gives_up_its_place(resolved)) {
+            self.forget_record();
         }
         let called = if resolved.id.is_some() { "with the id" } else { "named" };
         Stop::refused(

@@ -153,7 +153,7 @@ impl Pass<'_> {
             let looks = self.looks;
             self.engine.remember(self.object.uid(), |memory| memory.look |= looks);
             // What was true may still be true. After a while of not knowing, that is what the status says.
-            if self.connection().is_some_and(|known| known.out_of_touch) {
+            if self.is_out_of_touch() {
                 self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, halt.reason, halt.message.clone())));
             }
             return ("out of touch", later);
@@ -253,6 +253,11 @@ impl Pass<'_> {
             let note = self.note.take().unwrap_or(note);
             self.event(warning, reason, &note).await;
         }
+        // What it has given up may be another one's now.
+        if before.id.is_some() && self.status.id.is_none() {
+            let others = super::watch::claimants(self.engine, self.key);
+            super::watch::wake_claimants(self.engine, self.key, &others);
+        }
         // What was made again may be what others miss, and what a resource shows stands in others' Secrets.
         // Whoever waits for an object reads the id together with the recipe.
         let is_moved = before.id != self.status.id || before.remote != self.status.remote;
@@ -276,6 +281,14 @@ impl Pass<'_> {
 
     fn event_now(&self, warning: bool, reason: Reason, note: &str) {
         self.engine.events.publish(self.ops.info(), &self.object, warning, reason, note);
+    }
+
+    /// Whether nobody could look for long through the connection that this resource is to use; where its spec leads to none, the one that
+    /// it used last.
+    fn is_out_of_touch(&self) -> bool {
+        let named = self.engine.connection_of(self.ops, self.key, &self.object);
+        let recorded = || parse_connection(self.ops, &self.status.remote.as_ref()?.connection);
+        named.or_else(recorded).is_some_and(|connection| self.engine.is_out_of_touch(&connection))
     }
 
     /// The connection that this resource used last.

@@ -2,8 +2,13 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
+    core::Memory,
+    kind::Identity,
+    pass::Pass,
     raw::Raw,
     reason::Reason,
+    resolve::Resolved,
+    spec::{Drift, Mode},
     status::{Status, conditions},
 };
 
@@ -55,6 +60,27 @@ pub(super) fn rank(owner: &str, object: &Raw) -> Rank {
         Standing::Changing
     };
     (standing, object.metadata.creation_timestamp.as_ref().map(|t| t.0), object.uid().to_owned())
+}
+
+impl Pass<'_> {
+    /// Whether the record of an object that is certainly gone is to be dropped: who only looks never makes it again, and would for ever keep
+    /// others from the only id that their object can have. A record wins for the sake of what it stands for (law 12).
+    ///
+    /// Reads may lag behind a create of an earlier process, so it has to be gone for longer than that. Of who reports drift through a
+    /// connection that only looks, the record says that the object was deleted, and is not to be made again when the connection writes.
+    pub(super) fn gives_up_its_place(&self, resolved: &Resolved) -> bool {
+        let lifecycle = &resolved.common.lifecycle;
+        let reports = lifecycle.mode == Mode::Manage && lifecycle.drift == Drift::Report;
+        // Where ids are the API's to choose, or nobody else's, a record is in nobody's way.
+        let is_coveted = resolved.id.is_some() && resolved.identity == Identity::Intent;
+        if resolved.writes || reports || !is_coveted {
+            return false;
+        }
+        let generation = self.generation;
+        let of_this = |memory: &mut Memory| memory.failing_since.filter(|_| memory.generation == generation);
+        let since = self.engine.remember(self.object.uid(), of_this);
+        since.is_some_and(|since| since.elapsed() >= self.engine.settings.consistency)
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,9 @@ pub async fn sweep(engine: &Engine, connection: &Key, known: &Known) -> u32 {
     let Sweep { requests, trouble, .. } = sweep;
     let now = Instant::now();
     let share = f64::from(known.common.rate_limit.requests_per_second) * engine.settings.sweep_share;
+    if trouble.is_none() {
+        engine.heard(&known.uid);
+    }
     engine.links.change(connection, |known| {
         known.swept = Some(now);
         if trouble.is_none() {

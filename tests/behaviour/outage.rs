@@ -3,12 +3,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use portico::remote::AllowList;
 use portico_sandbox::{Effect, Fault, Sandbox, Server};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
     tripwire::Side,
     world::{World, condition},
+    world_steps::delete_secret,
 };
 
 /// Portals that are in order when the API goes away.
@@ -183,5 +184,61 @@ async fn a_portal_says_what_its_connection_lacks() {
     world.portal("docs", json!({})).await;
     let message = world.unready("Portal", "docs", "ConnectionNotReady").await;
     assert!(!message.contains("not been tried"), "it has been tried, and refused: {message}");
+    world.end().await;
+}
+
+/// What is promised where nobody can look, from whatever moment on: after three intervals the objects' own status says so, once, and no longer
+/// than that.
+async fn it_is_said_that_nothing_is_known(world: &World, reason: &str) {
+    world.unready("KonnectConnection", "acme", reason).await;
+    for portal in SETTLED.into_iter().chain(["leaving"]) {
+        let is_unknown = |o: &Value| condition(o, "Synced", "status") == "Unknown";
+        let object = world.until("Portal", portal, "said that its state is not known", is_unknown).await;
+        assert_eq!(condition(&object, "Ready", "status"), "True", "an object that was Ready stays so: {object:#}");
+        assert_eq!(condition(&object, "Synced", "reason"), "ConnectionNotReady", "{object:#}");
+    }
+    // Longer than three intervals more.
+    world.assert_silence(Duration::from_millis(3500)).await;
+    world.secret("konnect", &world.token).await;
+    world.ready("KonnectConnection", "acme").await;
+    for portal in SETTLED.into_iter().chain(["leaving"]) {
+        world.synced("Portal", portal).await;
+    }
+    assert_eq!(world.remote_writes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_start_with_a_credential_that_is_refused_it_is_said_that_nothing_is_known() {
+    let mut world = settled("out-start-refused").await;
+    world.stop().await;
+    world.secret("konnect", "kpat_of_nobody").await;
+    world.start();
+    it_is_said_that_nothing_is_known(&world, "CredentialRejected").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_start_without_the_secret_it_is_said_that_nothing_is_known() {
+    let mut world = settled("out-start-secret").await;
+    world.stop().await;
+    delete_secret(&world, "konnect").await;
+    world.start();
+    it_is_said_that_nothing_is_known(&world, "SecretNotFound").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_goes_brings_nobody_back_and_still_it_is_said_that_nothing_is_known() {
+    let world = settled("out-secret").await;
+    delete_secret(&world, "konnect").await;
+    it_is_said_that_nothing_is_known(&world, "SecretNotFound").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_another_account_it_is_said_that_nothing_is_known_although_the_api_answers() {
+    let world = settled("out-account").await;
+    world.secret("konnect", &world.sandbox.organization("other")).await;
+    it_is_said_that_nothing_is_known(&world, "AccountChanged").await;
     world.end().await;
 }

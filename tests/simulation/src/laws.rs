@@ -30,7 +30,8 @@
 //! 8. The spec is the user's. *During*: of custom resources only the status, and of the metadata only Portico's finalizer; of Secrets only
 //!    its own; nothing else but events and Leases.
 //! 9. Status tells the truth. *End*: `observedGeneration`; `Ready=True` only with an object; `Synced=True` only where plain values and
-//!    secrets of the spec, entries of teams and output Secrets are what the API has; never `Reconciling` and `Stalled` at once. *During*:
+//!    secrets of the spec, entries of teams and output Secrets are what the API has, and `Synced=Unknown` where nobody can look
+//!    (`laws_silent.rs`); never `Reconciling` and `Stalled` at once. *During*:
 //!    a client's secret at the API is always one that stands in its output Secret; what a resource has recorded is never said to be a
 //!    stranger's, nor to be unknown.
 //! 10. Waiting ends. *End*: the reason of whatever is not Ready still holds (`laws_cause.rs`), and wishes to look again are answered.
@@ -81,6 +82,8 @@ mod rivals;
 pub(crate) mod same;
 #[path = "laws_secret.rs"]
 mod secret;
+#[path = "laws_silent.rs"]
+mod silent;
 #[path = "laws_sorts.rs"]
 pub(crate) mod sorts;
 

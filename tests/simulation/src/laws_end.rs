@@ -134,7 +134,11 @@ impl<'e> End<'e> {
             }
             return;
         };
-        let unusable = self.connection_of(resource).is_none_or(|connection| !is_usable(connection));
+        let connection = self.connection_of(resource);
+        let unusable = connection.is_none_or(|connection| !is_usable(connection));
+        if unusable && sort.shape != Shape::Action {
+            self.check_unseen(resource, connection);
+        }
         // Nobody looks through it, and the status says what was seen last.
         if unusable || sort.shape == Shape::Action || self.is_elsewhere(resource) {
             return;

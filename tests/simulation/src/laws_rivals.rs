@@ -93,7 +93,8 @@ impl End<'_> {
             let since = text(&other["metadata"]["creationTimestamp"]);
             rivals.iter().any(|rival| {
                 let is_older = since <= text(&rival["metadata"]["creationTimestamp"]);
-                message(rival).contains(&claim) && (has_it || is_older)
+                let is_told = message(rival).contains(&claim) && (has_it || is_older);
+                is_told || (has_it && message(rival).ends_with(&format!(" belongs to {}", label(other))))
             })
         })
     }

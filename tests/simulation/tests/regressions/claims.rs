@@ -4,8 +4,8 @@ use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger
 use serde_json::{Value, json};
 
 use crate::world::{
-    acp, apply, delete, hours, identity_world, konnect, make, mapping, open_portal, portal, provider, replay, sent,
-    server, settings, shared, step, world,
+    acp, apply, delete, hours, identity_world, konnect, make, mapping, open_portal, portal, provider, remove, replay,
+    sent, server, settings, shared, step, world,
 };
 
 /// Seed 39, law 12: a rival whose spec waits for a Secret was not seen.
@@ -277,4 +277,31 @@ fn who_waits_for_a_secret_is_waited_for_by_those_who_want_its_id() {
     ];
     let outcome = replay(&identity_world(steps, Vec::new(), 10_000));
     assert_eq!(sent(&outcome, "POST", "/clients {"), 1, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 251262, law 12: the resource that had the one domain of a portal was told only to look, and a stranger had deleted the domain. Whoever
+/// wanted to make it again waited for that record for ever, and the next one for them.
+#[test]
+fn the_record_of_what_is_gone_is_in_nobodys_way_once_its_resource_only_looks() {
+    let domain = |name: &str| {
+        let (hostname, ssl) = (format!("{name}.example.com"), json!({"domainVerificationMethod": "http"}));
+        let spec = json!({"portalRef": {"name": "shop"}, "hostname": hostname, "ssl": ssl});
+        konnect("PortalCustomDomain", name, &spec)
+    };
+    for crash in [false, true] {
+        let (kind, namespace, name) = ("PortalCustomDomain".to_owned(), "world".to_owned(), "one".to_owned());
+        let looks = json!({"lifecycle": {"mode": "Observe"}});
+        let mut steps = vec![
+            apply(500, portal("shop")),
+            apply(2_050, domain("one")),
+            apply(4_050, domain("two")),
+            apply(6_050, domain("three")),
+            remove(8_000, "PortalCustomDomain", 0),
+            step(9_000, Action::Edit { kind, namespace, name, spec: looks }),
+        ];
+        steps.extend(crash.then(|| step(9_500, Action::Crash { replica: 0, down: 1_000 })));
+        let outcome = replay(&world(steps, Vec::new(), 11_000));
+        let trace = outcome.trace.join("\n");
+        assert_eq!(sent(&outcome, "POST", "/custom-domain {"), 2, "the next one makes it again: {trace}");
+    }
 }

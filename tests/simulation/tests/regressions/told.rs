@@ -2,7 +2,7 @@
 use portico_simulation::plan::{Action, Effect, Fault, Side};
 use serde_json::json;
 
-use crate::world::{acp, apply, identity_world, konnect, mapping, portal, replay, step, world};
+use crate::world::{acp, apply, delete, identity_world, konnect, mapping, portal, replay, sent, step, token, world};
 
 /// Seed 63217, law 4: each try at an action whose consent the API does not know said that it is being created, and then again what it waits
 /// for.
@@ -62,5 +62,31 @@ fn what_was_only_looked_at_is_not_ready_when_it_is_to_be_managed_and_the_api_can
         steps.extend(crash.then(|| step(30_000, Action::Crash { replica: 0, down: 1_000 })));
         steps.push(mode(120_000, "Manage"));
         replay(&world(steps, Vec::new(), 120_001));
+    }
+}
+
+/// Law 9: silence was counted from the first answer that the link of a connection ever got. Where a process began with a credential that is
+/// refused, or without one, or was given another that never worked, the objects were said to be as the spec says for ever. So they were where
+/// nothing brought the connection back: it waited for its Secret, or for its own end.
+#[test]
+fn what_nobody_can_look_at_says_so_whether_this_process_ever_heard_of_it_or_not() {
+    let revoked = step(20_000, Action::Revoke { account: "konnect".to_owned() });
+    let missing = step(20_000, Action::DeleteSecret { namespace: "world".to_owned(), name: "konnect".to_owned() });
+    let leaving = delete(20_000, "KonnectConnection", "acme");
+    let (refused, strange) = (token(20_000, "kpat_of_nobody"), token(20_000, "kpat_other_organization"));
+    for trouble in [revoked, missing, leaving, refused, strange] {
+        for crash in [false, true] {
+            let mut steps = vec![
+                apply(1_000, portal("shop")),
+                apply(3_000, mapping("world", "one", &json!({"name": "shop"}), &json!({}))),
+                trouble.clone(),
+            ];
+            steps.extend(crash.then(|| step(20_500, Action::Crash { replica: 0, down: 1_000 })));
+            let outcome = replay(&world(steps, Vec::new(), 22_000));
+            let trace = outcome.trace.join("\n");
+            // It was made, and is not known any more.
+            let written = sent(&outcome, "patch", "portals/status world/shop {");
+            assert_eq!(written, 2, "{trouble:?}, crash: {crash}: {trace}");
+        }
     }
 }
