@@ -6,7 +6,7 @@
 //!
 //! Most worlds are small and short, since most bugs need little: a resource or two, a handful of actions, one or two faults at the wrong
 //! moment. A few have so many objects that a list has a second page, a few have two replicas, a few another namespace. One of twenty is
-//! about the crashes of one kind and nothing else.
+//! about the crashes of one kind and nothing else, and one of twenty about a single narrow place (`draw_narrow.rs`).
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
@@ -26,6 +26,8 @@ mod cast;
 mod faults;
 #[path = "draw_library.rs"]
 mod library;
+#[path = "draw_narrow.rs"]
+mod narrow;
 #[path = "draw_rare.rs"]
 mod rare;
 #[path = "draw_script.rs"]
@@ -49,6 +51,9 @@ const BREATH: Millis = 1_000;
 pub fn draw(seed: u64, only: Option<&str>) -> Plan {
     if let Some(number) = aimed::number(seed) {
         return aimed::draw(seed, number, only);
+    }
+    if let Some(plan) = narrow::number(seed).and_then(|number| narrow::draw(seed, number, only)) {
+        return plan;
     }
     let mut draft = Draft::new(seed);
     draft.cast(only);

@@ -141,7 +141,7 @@ impl Draft {
     }
 
     /// A resource as its example has it, which is made at some time.
-    fn enters(&mut self, kind: &'static str, at: Millis) -> Member {
+    pub(super) fn enters(&mut self, kind: &'static str, at: Millis) -> Member {
         let model = LIBRARY.model(kind).unwrap_or_else(|| LIBRARY.model("Portal").expect("portals have an example"));
         let mut spec = model.example.clone();
         self.make_own(model, &mut spec, 0, &model.name);
@@ -154,7 +154,7 @@ impl Draft {
     }
 
     /// Whatever the example of a kind refers to, and what that refers to.
-    fn parents(&mut self, kind: &'static str) {
+    pub(super) fn parents(&mut self, kind: &'static str) {
         let (Some(sort), Some(model)) = (sort(kind), LIBRARY.model(kind)) else { return };
         let spec = model.example.to_string();
         for (field, at) in [("portalRef", 0), ("serverRef", 0), ("consentRef", 300)] {

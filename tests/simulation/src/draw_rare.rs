@@ -2,7 +2,7 @@
 //! Lease while it has work, a watch that lags behind Portico's own writes while somebody else wakes their resource, a create whose object
 //! is on a page that is not answered, or that takes effect when its sender has given up. Each puts rules of the engine to the test that
 //! nothing else does; `break_rules.py` shows whether that is so.
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Draft, Member, strangers::CROWD};
 use crate::{
@@ -17,7 +17,7 @@ const LEASE: Millis = 14_000;
 const LAST_WRITES: std::ops::RangeInclusive<Millis> = 4_000..=13_000;
 
 /// A fault that strikes so many requests from the first on.
-fn fault(side: Side, what: &str, (from, until): (Millis, Millis), times: u32, effect: Effect) -> Fault {
+pub(super) fn fault(side: Side, what: &str, (from, until): (Millis, Millis), times: u32, effect: Effect) -> Fault {
     Fault { side, from, until, nth: 0, times, what: what.to_owned(), effect }
 }
 
@@ -56,10 +56,8 @@ impl Draft {
         let others: Vec<Member> = self.cast.iter().filter(|member| !marked(member)).cloned().collect();
         let member = if others.is_empty() { self.somebody() } else { Some(self.dice.pick(&others).clone()) };
         let Some(member) = member else { return };
-        let Some(sort) = sort(member.model.kind) else { return };
-        let is_its = |manifest: &&Value| manifest["kind"] == connection(sort.api);
-        let Some(used) = self.before.iter().find(is_its).map(Self::names) else { return };
-        let plural = World::resource(sort.kind).split('.').next().unwrap_or_default();
+        let Some(used) = self.connection_used(member.model.kind) else { return };
+        let plural = World::resource(member.model.kind).split('.').next().unwrap_or_default();
         // The watch tells of the resource itself in time.
         let at = member.at + self.dice.between(20..=2_000);
         let lag = self.dice.between(5_000..=15_000);
@@ -67,10 +65,21 @@ impl Draft {
         self.faults.push(fault(Side::Kubernetes, &format!("watch {plural}"), (at, until), 1, Effect::Slow(lag)));
         for _ in 0..6 {
             let moment = self.dice.between(at + 200..=until);
-            let [kind, namespace, name] = used.clone();
-            let (key, value) = ("portico.dev/reconcile-at".to_owned(), Some(format!("wish-{moment}")));
-            self.step(moment, Action::Annotate { kind, namespace, name, key, value });
+            self.wakes_users(&used, moment);
         }
+    }
+
+    /// The kind, namespace and name of the first connection that resources of a kind can use.
+    pub(super) fn connection_used(&self, kind: &str) -> Option<[String; 3]> {
+        let sort = sort(kind)?;
+        self.before.iter().find(|manifest| manifest["kind"] == connection(sort.api)).map(Self::names)
+    }
+
+    /// A connection is looked at, and wakes whoever uses it.
+    pub(super) fn wakes_users(&mut self, used: &[String; 3], moment: Millis) {
+        let [kind, namespace, name] = used.clone();
+        let (key, value) = ("portico.dev/reconcile-at".to_owned(), Some(format!("wish-{moment}")));
+        self.step(moment, Action::Annotate { kind, namespace, name, key, value });
     }
 
     /// Nobody hears that a portal was made, and it is on the second page of the list, which is not answered for a while. Then it is deleted,
@@ -142,7 +151,7 @@ impl Draft {
     }
 
     /// A user has a Secret of their own under the name in which credentials are to be handed out.
-    fn takes_the_place(&mut self) {
+    pub(super) fn takes_the_place(&mut self) {
         let named = |member: &Member| {
             let name = member.spec["credentialsSecret"]["name"].as_str()?;
             Some((member.namespace.clone(), name.to_owned()))
@@ -158,7 +167,7 @@ impl Draft {
 }
 
 /// The operation that makes an object of a kind, or begins what is done once; none where nothing is made.
-fn done_once(kind: &str) -> Option<&'static str> {
+pub(super) fn done_once(kind: &str) -> Option<&'static str> {
     let sort = sort(kind)?;
     let is_it = |operation: &&&str| {
         let begins = |word: &&str| operation.starts_with(word);

@@ -23,7 +23,7 @@
 //!    speaks of where nothing differs, so these two writes do not count.
 //! 5. Deletion ends. *End*: whatever is still being deleted has a blocker from the list in `laws_gone.rs`; namespaces end; output Secrets
 //!    and kept credentials go with what they were for. *During*: a connection is let go of while a resource with a record needs it; a parent goes
-//!    before what lives below it in its namespace.
+//!    before what lives below it in its namespace, or a portal before its custom domain, where both go.
 //! 6. Uninstalling wipes nothing. *During*: a DELETE of an object whose resource was not being deleted when its CRD was.
 //! 7. No secret leaks. *During*: bodies of writes to Kubernetes other than Secrets, paths and queries of requests. *End*: all custom
 //!    resources and events. (The log is not seen here.)

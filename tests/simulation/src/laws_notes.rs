@@ -92,6 +92,8 @@ pub(super) struct Seen {
     pub(super) live: bool,
     /// When the spec or an annotation was last changed.
     pub(super) changed: Millis,
+    /// Since when it is being deleted.
+    pub(super) going: Option<Millis>,
     /// Its objects were left behind on purpose.
     pub(super) left: bool,
     /// The modes that its spec ever had.
@@ -198,6 +200,9 @@ impl Notes {
         seen.ids.extend(object["status"]["id"].as_str().map(str::to_owned));
         seen.secrets.extend(object["status"]["output"].as_str().map(str::to_owned));
         seen.live = true;
+        if is_deleting(&object) {
+            seen.going.get_or_insert(now);
+        }
         seen.object = object;
     }
 
