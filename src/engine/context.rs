@@ -38,7 +38,7 @@ pub struct Cx<'a> {
     owner: &'a str,
     cache: &'a Cache,
     secrets: &'a Secrets,
-    /// Whether the resource is being deleted: then it no longer matters that others are, too.
+    /// Whether the resource is being deleted: then it no longer matters that others are, too, and no grant is needed.
     ending: bool,
     found: RefCell<Found>,
 }
@@ -127,7 +127,7 @@ impl<'a> Cx<'a> {
             return Err(Wait::new(Reason::ReferenceNotFound, format!("{label} does not exist yet")));
         };
         let common = parent.spec::<Common>().unwrap_or_default();
-        if !common.allowed_namespaces.permits(namespace, self.namespace) {
+        if !self.ending && !common.allowed_namespaces.permits(namespace, self.namespace) {
             let message = format!(
                 "{label} does not allow references from the namespace {}: add it to its spec.allowedNamespaces",
                 self.namespace

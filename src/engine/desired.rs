@@ -164,7 +164,7 @@ pub struct Desired {
     pub unsent: &'static [&'static str],
     /// The fields of the body, with dots, that an object keeps for ever: the id of its parent, its type.
     pub fixed: &'static [&'static str],
-    /// Values deeper in the body, with dots, by which what a create may have made is known again, as by its plain fields and by `fixed`.
+    /// What also tells what a create may have made: values deeper in the body, with dots; and fields that stay empty where they are not sent.
     pub telling: &'static [&'static str],
     /// The fields of the body that the API does not take when it makes an object: they are sent right after.
     pub later: &'static [&'static str],

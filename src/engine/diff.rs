@@ -208,7 +208,8 @@ pub(super) fn hide(value: &mut Value, secrets: &[&str]) {
 }
 
 /// The fields of a body by which the object that it makes is known again: plain values that are written in one way only, and no secrets;
-/// and, with dots, the inner values that an object keeps for ever, or that tell it from others of its name.
+/// and, with dots, the inner values that an object keeps for ever, or that tell it from others of its name. What stays empty where it is not
+/// sent tells too: an object that has it does not equal what was sent (law 2c).
 #[must_use]
 pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<String> {
     let is_plain = |value: &Value| match value {
@@ -223,7 +224,8 @@ pub fn telling_fields(desired: &Desired, body: &Map<String, Value>) -> Vec<Strin
     };
     let inner = desired.fixed.iter().chain(desired.telling);
     let inner = inner.filter(|field| is_sent(field).is_some_and(is_plain)).map(|field| (*field).to_owned());
-    plain.chain(inner).collect()
+    let unsent = desired.telling.iter().filter(|field| !field.contains('.') && !body.contains_key(**field));
+    plain.chain(inner).chain(unsent.map(|field| (*field).to_owned())).collect()
 }
 
 /// What an object holds at a place that is written with dots.
@@ -370,5 +372,15 @@ mod tests {
         let telling: &[&str] = &["config.issuer_url", "config.idp_metadata_url"];
         let desired = Desired { telling, ..wants(Value::Object(body.clone())) };
         assert_eq!(telling_fields(&desired, &body), ["type", "config.issuer_url"]);
+    }
+
+    #[test]
+    fn what_stays_empty_where_it_is_not_sent_tells_whether_it_is_sent_or_not() {
+        let fields = |body: Value| {
+            let desired = Desired { telling: &["description"], ..wants(body) };
+            telling_fields(&desired, &desired.body)
+        };
+        assert_eq!(fields(json!({"name": "a"})), ["name", "description"]);
+        assert_eq!(fields(json!({"description": "b"})), ["description"]);
     }
 }

@@ -43,6 +43,8 @@ struct Entry {
     foreign: Vec<u64>,
     /// The version that the last answer to a write of ours showed.
     own: Option<u64>,
+    /// The status may say what nobody was told of: the next run that ends in order tells it.
+    untold: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +114,7 @@ impl Queue {
                     }
                 }
             }
-            None => {
-                inner
-                    .entries
-                    .insert(key.clone(), Entry { lane, cause, place: Place::Ready, foreign: Vec::new(), own: None });
-                inner.ready[lane as usize].push_back(key.clone());
-            }
+            None => inner.add(key, lane, cause, false),
         }
         drop(inner);
         self.changed.notify_one();
@@ -125,23 +122,37 @@ impl Queue {
 
     /// A watch shows another status than the one that is known. During a run it may be the run's own write, before the answer to it.
     pub fn restated(&self, key: &Key, version: u64) {
-        let is_known = match self.lock().entries.get_mut(key) {
+        let mut inner = self.lock();
+        match inner.entries.get_mut(key) {
             // The answer was faster than the watch's word.
-            Some(entry) if entry.own == Some(version) => true,
+            Some(entry) if entry.own == Some(version) => return,
             Some(entry) if matches!(entry.place, Place::Running { .. }) => {
                 entry.foreign.push(version);
-                true
+                return;
             }
             // It runs anyway, in its own lane.
             Some(entry) if entry.place == Place::Ready => {
-                entry.cause = Cause::Look;
-                true
+                (entry.cause, entry.untold) = (Cause::Look, true);
+                return;
             }
-            _ => false,
-        };
-        if !is_known {
-            self.push(key, Lane::Retry, Cause::Look);
+            Some(entry) => entry.untold = true,
+            None => inner.add(key, Lane::Retry, Cause::Look, true),
         }
+        drop(inner);
+        self.push(key, Lane::Retry, Cause::Look);
+    }
+
+    /// The run ends before it has told those who depend on the resource: what it wrote may be stored all the same, and is no news then to
+    /// the run after it.
+    pub fn owe(&self, key: &Key) {
+        if let Some(entry) = self.lock().entries.get_mut(key) {
+            entry.untold = true;
+        }
+    }
+
+    /// Whether there may be something that nobody was told of. The run that asks tells it.
+    pub fn take_untold(&self, key: &Key) -> bool {
+        self.lock().entries.get_mut(key).is_some_and(|entry| std::mem::take(&mut entry.untold))
     }
 
     /// This version is the answer to a write of the run.
@@ -194,14 +205,15 @@ impl Queue {
             Place::Ready | Place::Later(_) => false,
         };
         if is_restated {
-            entry.cause = Cause::Look;
+            (entry.cause, entry.untold) = (Cause::Look, true);
         }
         if wanted {
             entry.place = Place::Ready;
             let lane = entry.lane;
             inner.ready[lane as usize].push_back(key.clone());
         } else if let Some((due, lane)) = later {
-            *entry = Entry { lane, cause: Cause::Look, place: Place::Later(due), foreign: Vec::new(), own: entry.own };
+            let (own, untold) = (entry.own, entry.untold);
+            *entry = Entry { lane, cause: Cause::Look, place: Place::Later(due), foreign: Vec::new(), own, untold };
             inner.later.insert((due, key.clone()));
         } else {
             inner.entries.remove(key);
@@ -219,6 +231,8 @@ impl Queue {
     pub fn begin(&self) {
         for entry in self.lock().entries.values_mut() {
             entry.cause = Cause::Start;
+            // Who waits for it has yet to look for the first time.
+            entry.untold = false;
         }
     }
 
@@ -235,6 +249,12 @@ impl Queue {
 }
 
 impl Inner {
+    fn add(&mut self, key: &Key, lane: Lane, cause: Cause, untold: bool) {
+        let entry = Entry { lane, cause, place: Place::Ready, foreign: Vec::new(), own: None, untold };
+        self.entries.insert(key.clone(), entry);
+        self.ready[lane as usize].push_back(key.clone());
+    }
+
     fn promote(&mut self, now: Instant) {
         while self.later.first().is_some_and(|(due, _)| *due <= now) {
             let Some((_, key)) = self.later.pop_first() else { return };
@@ -325,6 +345,23 @@ mod tests {
         queue.done(&key("a"), None);
         queue.restated(&key("a"), 10);
         assert_eq!(queue.next().await, Some((key("a"), Cause::Look, Lane::Retry)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_of_which_nobody_was_told_is_told_once_by_the_run_after_it() {
+        let queue = Queue::default();
+        queue.restated(&key("a"), 7);
+        queue.next().await.unwrap();
+        assert!(queue.take_untold(&key("a")), "another's write while nothing ran");
+        assert!(!queue.take_untold(&key("a")));
+        queue.restated(&key("a"), 9);
+        queue.done(&key("a"), None);
+        queue.next().await.unwrap();
+        assert!(queue.take_untold(&key("a")), "a write during the run that was given up, or another's");
+        queue.owe(&key("a"));
+        queue.done(&key("a"), Some((Instant::now(), Lane::Retry)));
+        queue.next().await.unwrap();
+        assert!(queue.take_untold(&key("a")), "the run before it was cut short");
     }
 
     #[tokio::test(start_paused = true)]

@@ -184,6 +184,7 @@ impl Pass<'_> {
     }
 
     fn report_kube(self, error: &KubeError) -> Outcome {
+        self.engine.queue.owe(self.key);
         let wait = if matches!(error, KubeError::Conflict) {
             Duration::from_millis(100)
         } else {
@@ -253,15 +254,18 @@ impl Pass<'_> {
             let note = self.note.take().unwrap_or(note);
             self.event(warning, reason, &note).await;
         }
+        // A pass before this one, or another process, may have stored the same and told nobody: then it is no news here, and is told all the
+        // same, or whoever waits would wait for ever (law 10).
+        let is_untold = self.engine.queue.take_untold(self.key);
         // What it has given up may be another one's now.
-        if before.id.is_some() && self.status.id.is_none() {
+        if (is_untold || before.id.is_some()) && self.status.id.is_none() {
             let others = super::watch::claimants(self.engine, self.key);
             super::watch::wake_claimants(self.engine, self.key, &others);
         }
         // What was made again may be what others miss, and what a resource shows stands in others' Secrets.
         // Whoever waits for an object reads the id together with the recipe.
         let is_moved = before.id != self.status.id || before.remote != self.status.remote;
-        let is_news = self.made || is_moved || before.extra != self.status.extra;
+        let is_news = is_untold || self.made || is_moved || before.extra != self.status.extra;
         if is_news || before.is_true(conditions::READY) != self.status.is_true(conditions::READY) {
             self.engine.wake_dependents(&Target::Resource(self.key.clone()));
         }

@@ -1,7 +1,7 @@
 //! A create of which nothing is recorded, sent through a connection that nothing names any more: some kinds know their connection through
-//! their parent alone, and that may be gone by now, made anew, or refuse the reference. The derived id tells the object from all others
-//! (law 2a), so every connection that the create may have gone through is asked before the finalizer goes (law 3: unknown is not absent);
-//! and it is looked for before the resource is bound to another object.
+//! their parent alone, and that may be gone by now, or made anew. The derived id tells the object from all others (law 2a), so every
+//! connection that the create may have gone through is asked before the finalizer goes (law 3: unknown is not absent); and it is looked for
+//! before the resource is bound to another object.
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;

@@ -125,7 +125,10 @@ impl Kind for PortalTeam {
 
     fn desired(&self, _: &Cx<'_>) -> Result<Desired, Wait> {
         // `description` is not nullable: "" clears it.
-        Ok(Desired::new().set("name", self.natural_key()).maybe("description", self.spec.description.as_ref()))
+        let desired =
+            Desired::new().set("name", self.natural_key()).maybe("description", self.spec.description.as_ref());
+        // Names are not unique: a team with a description that was not sent is another one.
+        Ok(Desired { telling: &["description"], ..desired })
     }
 
     fn natural_key(&self) -> Option<String> {

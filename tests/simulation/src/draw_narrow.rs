@@ -119,8 +119,8 @@ impl Draft {
 
     /// Of two objects that equal what a create sent one is a stranger's, and nothing tells which: a person decides (`ambiguous`).
     fn twins(&mut self, kind: &'static str) {
-        // Then its name alone tells it from others.
-        let member = self.alone(kind, &json!({"description": null}));
+        // As the stranger describes its own: what was not sent would tell the two apart.
+        let member = self.alone(kind, &json!({"description": "a stranger's"}));
         let Some(key) = Self::key_of(&member) else { return };
         let late = self.dice.between(LATE);
         // Mostly the stranger's is older, and stands first in the list.

@@ -9,7 +9,7 @@ use super::{
         observes, parent, reason, recorded_path, references, uid,
     },
     secret::{OWNER_UID, has_value},
-    sorts::{Shape, Sort, sort, text},
+    sorts::{Shape, Sort, items, sort, text},
 };
 
 /// How the engine begins to quote a refusal.
@@ -128,7 +128,18 @@ impl End<'_> {
     /// its parent keeps it from doing is one thing. The other is what its spec refers to besides: a deletion "needs no valid spec, no
     /// reference" (law 5), and looks under the derived id. So it is where a Secret is missing, and where `lifecycle.id` binds it to what
     /// another one has (law 12: "The other says `Conflict`"): nothing is recorded, and a deletion takes what has the derived id.
+    ///
+    /// Where a grant was withdrawn after the create nobody may look meanwhile, for a derived id or for the mark: "A reference across
+    /// namespaces holds only if the referred object allows it in `spec.allowedNamespaces`" (DESIGN.md, section 5, which is law 13).
     pub(super) fn will_find(&self, resource: &Value, path: &str) -> bool {
+        let own_mark = format!(".{}", uid(resource));
+        let is_marked = self.objects.get(path).is_some_and(|object| {
+            let labels = &object["labels"];
+            labels["portico-owner"] == self.notes.owner && text(&labels["portico-ref"]).ends_with(&own_mark)
+        });
+        if is_marked {
+            return self.is_shut_out(resource);
+        }
         let id = chosen_id(resource, &self.notes.owner);
         if path.rsplit('/').next() != id.as_deref() {
             return false;
@@ -142,8 +153,26 @@ impl End<'_> {
             "ReferenceNotReady" | "ReferenceNotFound" => is_derived && !parent_is_open && lacks_another(),
             "SecretNotFound" => is_derived && !parent_is_open && self.lacks_secret(resource),
             "Conflict" => is_derived && !lifecycle(resource, "id").is_empty(),
+            "ReferenceNotPermitted" => is_derived && self.is_shut_out(resource),
             _ => false,
         }
+    }
+
+    /// Whether a resource says that it is not permitted what it refers to, and what is there, its connection included, does not permit it.
+    fn is_shut_out(&self, resource: &Value) -> bool {
+        let own = namespace(resource);
+        let refuses = |target: &Value| {
+            let allowed = &target["spec"]["allowedNamespaces"];
+            let permits = match text(&allowed["from"]) {
+                "All" => true,
+                "Names" => items(&allowed["names"]).any(|name| name == own),
+                _ => false,
+            };
+            namespace(target) != own && !permits
+        };
+        let named = references(resource);
+        let targets = named.iter().filter_map(|to| self.notes.living(to.kind, &to.namespace, &to.name));
+        reason(resource, "Ready") == "ReferenceNotPermitted" && targets.chain(self.connection_of(resource)).any(refuses)
     }
 
     /// Whether another resource has begun what can only be done by one at a time, and has not seen its end.

@@ -1,10 +1,11 @@
 //! Creates of which nothing is known yet, and the ways to what they made.
-use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
-use serde_json::json;
+use portico_sandbox::Switches;
+use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger};
+use serde_json::{Value, json};
 
 use crate::world::{
     acp, apply, delete, first, first_lost, identity_world, konnect, made, make, portal, provider, replay, sent, server,
-    step, world,
+    shared, step, world,
 };
 
 /// A lost answer is no reason to make a thing twice (law 1), and the same plan goes the same way.
@@ -227,4 +228,60 @@ fn a_secret_that_the_user_brought_may_arrive_after_the_spec_asks_for_another() {
     ];
     let outcome = replay(&identity_world(steps, vec![first("createClient", Effect::Late(9_000))], 61_000));
     assert_eq!(made(&outcome, "/clients {"), 1, "{}", outcome.trace.join("\n"));
+}
+
+/// The same resource in the namespace `other`.
+fn in_other(mut resource: Value) -> Value {
+    resource["metadata"]["namespace"] = json!("other");
+    resource
+}
+
+/// Who may use what is in `world`.
+fn grant(at: u64, kind: &str, name: &str, from: &str) -> Step {
+    let (kind, namespace, name) = (kind.to_owned(), "world".to_owned(), name.to_owned());
+    step(at, Action::Edit { kind, namespace, name, spec: json!({"allowedNamespaces": {"from": from}}) })
+}
+
+/// A user deletes what is in the namespace `other`.
+fn delete_in_other(at: u64, kind: &str, name: &str) -> Step {
+    let (kind, namespace, name) = (kind.to_owned(), "other".to_owned(), name.to_owned());
+    step(at, Action::Delete { kind, namespace, name })
+}
+
+/// Seed 1016824, laws 1, 3 and 5: a portal was not recorded before a crash, and its namespace was not permitted the connection any more. It
+/// waits for the grant and finds what it made; its deletion needs none, and had let go of it without a look.
+#[test]
+fn a_portal_finds_what_it_made_before_its_grant_was_withdrawn() {
+    let again = grant(60_000, "KonnectConnection", "acme", "All");
+    let end = delete_in_other(60_000, "Portal", "shop");
+    for (then, deletes) in [(None, 0), (Some(again), 0), (Some(end), 1)] {
+        let theirs = konnect("Portal", "shop", &json!({"connectionRef": {"name": "acme", "namespace": "world"}}));
+        let mut steps = vec![apply(1_000, in_other(theirs)), grant(1_500, "KonnectConnection", "acme", "Same")];
+        steps.extend(then);
+        let faults = vec![first("create-portal", Effect::CrashAfter)];
+        let outcome = replay(&Plan { faults, ..shared(Switches::default(), steps, 61_000) });
+        assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 1, "{}", outcome.trace.join("\n"));
+        assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), deletes, "{}", outcome.trace.join("\n"));
+    }
+}
+
+/// Beside it, law 3: the same of a client, which reaches its connection through its server: each of the two may refuse it by now, or both.
+#[test]
+fn a_client_that_goes_finds_what_it_made_before_its_grants_were_withdrawn() {
+    let server_ref = json!({"name": "login", "namespace": "world"});
+    let client = json!({"serverRef": server_ref, "lifecycle": {"deletion": "Delete"}});
+    for (connection, parent) in [("Same", "All"), ("All", "Same"), ("Same", "Same")] {
+        let steps = vec![
+            step(100, Action::Namespace { namespace: "other".to_owned() }),
+            grant(200, "AcpConnection", "identity", "All"),
+            apply(2_000, server("login", &json!({"allowedNamespaces": {"from": "All"}}))),
+            apply(4_000, in_other(acp("OAuthClient", "shop", &client))),
+            grant(4_500, "AcpConnection", "identity", connection),
+            grant(4_600, "AuthorizationServer", "login", parent),
+            delete_in_other(60_000, "OAuthClient", "shop"),
+        ];
+        let faults = vec![first("createClient", Effect::CrashAfter)];
+        let outcome = replay(&identity_world(steps, faults, 61_000));
+        assert_eq!(sent(&outcome, "DELETE", "/clients/"), 1, "{}", outcome.trace.join("\n"));
+    }
 }

@@ -3,7 +3,7 @@ use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
 use serde_json::json;
 
 use crate::world::{
-    apply, delete, first, first_lost, identity_world, konnect, portal, replay, sent, server, step, world,
+    apply, delete, first, first_lost, identity_world, konnect, make, portal, replay, sent, server, step, world,
 };
 
 /// Seed 2163, law 2: of two teams that an open create may have made a person deleted the right one, as they were asked to, and the deletion
@@ -15,7 +15,7 @@ fn of_two_teams_that_could_be_the_one_the_other_stays_when_somebody_has_deleted_
     let right = Stranger::Delete { kind: kind.clone(), which: 0 };
     let steps = vec![
         apply(500, portal("shop")),
-        apply(3_000, konnect(&kind, &name, &json!({"portalRef": {"name": "shop"}, "name": "buyers"}))),
+        apply(3_000, konnect(&kind, &name, &json!({"portalRef": {"name": "shop"}, "description": "a stranger's"}))),
         Step { at: 5_000, action: Action::Stranger(twin) },
         Step { at: 6_000, action: Action::Delete { kind, namespace, name } },
         Step { at: 60_000, action: Action::Stranger(right) },
@@ -24,6 +24,24 @@ fn of_two_teams_that_could_be_the_one_the_other_stays_when_somebody_has_deleted_
     let asked = outcome.trace.iter().any(|line| line.contains("each of the objects"));
     assert!(asked, "nobody was asked:\n{}", outcome.trace.join("\n"));
     assert_eq!(sent(&outcome, "DELETE", "/teams/"), 0);
+}
+
+/// Seed 1016716, law 2: the create of a team without a description never arrived, and the described team that a stranger made under its name
+/// meanwhile was taken for the outcome, and deleted; the same where the resource is deleted only after it has looked for the outcome.
+#[test]
+fn a_described_team_is_not_the_outcome_of_a_create_that_sent_no_description() {
+    for end in [8_000, 40_000] {
+        let steps = vec![
+            apply(500, portal("shop")),
+            apply(3_000, konnect("PortalTeam", "buyers", &json!({"portalRef": {"name": "shop"}}))),
+            make(6_000, "PortalTeam", "buyers"),
+            delete(end, "PortalTeam", "buyers"),
+        ];
+        let outcome = replay(&world(steps, vec![first("create-portal-team", Effect::Lost)], 61_000));
+        let trace = outcome.trace.join("\n");
+        assert!(trace.contains("[Lost]"), "the create arrived:\n{trace}");
+        assert_eq!(sent(&outcome, "DELETE", "/teams/"), 0, "{trace}");
+    }
 }
 
 /// Seed 15457, laws 5 and 6: who waits for a credential was not told that the CRD goes, and that there was nothing to wait for any more.

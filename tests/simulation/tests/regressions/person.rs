@@ -7,10 +7,13 @@ use crate::world::{apply, delete, first, konnect, make, mapping, portal, remove,
 /// Seed 69705, law 3: of two teams that could be the one, somebody deletes one, as they were asked to; the other is not touched then.
 #[test]
 fn who_deletes_one_of_two_that_could_be_it_has_decided() {
+    // As the stranger describes its own.
+    let mut readers = team();
+    readers["spec"]["description"] = json!("a stranger's");
     for which in [0, 1] {
         let steps = vec![
             apply(1_000, portal("shop")),
-            apply(3_000, team()),
+            apply(3_000, readers.clone()),
             make(3_200, "PortalTeam", "API readers"),
             delete(8_000, "PortalTeam", "readers"),
             remove(57_000, "PortalTeam", which),

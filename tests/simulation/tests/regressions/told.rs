@@ -2,7 +2,9 @@
 use portico_simulation::plan::{Action, Effect, Fault, Side};
 use serde_json::json;
 
-use crate::world::{acp, apply, delete, identity_world, konnect, mapping, portal, replay, sent, step, token, world};
+use crate::world::{
+    acp, apply, delete, identity_world, konnect, make, mapping, portal, replay, sent, step, token, world,
+};
 
 /// Seed 63217, law 4: each try at an action whose consent the API does not know said that it is being created, and then again what it waits
 /// for.
@@ -40,6 +42,36 @@ fn a_status_that_is_stored_too_late_is_written_again() {
         apply(12_000, portal("shop")),
     ];
     replay(&world(steps, vec![late], 19_000));
+}
+
+/// Seed 1011131, law 10: the portal was found, and the answer to the write that says so came when nobody waited for it any more. The next
+/// pass had nothing to write and told nobody, and what is below the portal waited for ever.
+#[test]
+fn who_waits_for_an_object_is_told_of_it_where_the_answer_to_its_status_is_lost() {
+    let slow = Fault {
+        side: Side::Kubernetes,
+        from: 12_000,
+        until: 18_000,
+        nth: 0,
+        times: 1,
+        what: "patch portals/status".to_owned(),
+        effect: Effect::Slow(9_000),
+    };
+    let look = Action::Annotate {
+        kind: "Portal".to_owned(),
+        namespace: "world".to_owned(),
+        name: "shop".to_owned(),
+        key: "portico.dev/reconcile-at".to_owned(),
+        value: Some("now".to_owned()),
+    };
+    let spec = json!({"connectionRef": {"name": "acme"}, "name": "shop", "lifecycle": {"mode": "Observe"}});
+    let steps = vec![
+        apply(1_000, konnect("Portal", "shop", &spec)),
+        apply(2_000, mapping("world", "one", &json!({"name": "shop"}), &json!({}))),
+        make(11_900, "Portal", "shop"),
+        step(12_000, look),
+    ];
+    replay(&world(steps, vec![slow], 22_000));
 }
 
 /// Seed 76460, laws 9 and 12: what was found while the connection was in Observe stood for the API's consent when it was to be managed
