@@ -41,6 +41,8 @@ pub struct ConnectionPass<'e> {
     pub(super) requests: u32,
     /// What the link was built from in this pass, to be kept once it is seen to work.
     pub(super) escrow: Option<Data>,
+    /// Whether what works could not be kept, and is to be kept soon.
+    pub(super) unkept: bool,
 }
 
 impl<'e> ConnectionPass<'e> {
@@ -48,7 +50,7 @@ impl<'e> ConnectionPass<'e> {
     #[must_use]
     pub fn new(engine: &'e Arc<Engine>, ops: &'static dyn ConnectionOps, key: &'e Key, object: Arc<Raw>) -> Self {
         let (status, generation) = (object.status(), object.generation());
-        Self { engine, ops, key, object, generation, status, requests: 0, escrow: None }
+        Self { engine, ops, key, object, generation, status, requests: 0, escrow: None, unkept: false }
     }
 
     /// Runs to the end, and writes the status.
@@ -239,12 +241,7 @@ impl<'e> ConnectionPass<'e> {
             }
             Err(Stop::Halt(halt)) => {
                 let silent = self.note_silence();
-                let untried = |known: &mut Known| {
-                    if let (Some(trouble), false) = (&mut known.trouble, known.verified) {
-                        trouble.message.clone_from(&halt.message);
-                    }
-                };
-                self.engine.links.change(self.key, untried);
+                self.name_trouble(&halt.message);
                 let unready = State::new(false, halt.reason, halt.message.clone());
                 self.condition(conditions::READY, Some(&unready));
                 self.condition(conditions::SYNCED, Some(&unready));
@@ -292,9 +289,9 @@ impl<'e> ConnectionPass<'e> {
             Err(error) => self.take(Err(error)),
         };
         let later = match written {
-            Ok(()) => later,
+            Ok(()) if !self.unkept => later,
             Err(Stop::Kube(KubeError::Gone)) => None,
-            Err(_) => Some((Instant::now() + self.engine.jitter(Duration::from_millis(500)), Lane::Retry)),
+            _ => Some((Instant::now() + self.engine.jitter(Duration::from_millis(500)), Lane::Retry)),
         };
         if let Some((warning, reason, note)) = transition(&before, &self.status).filter(|_| !self.object.is_deleting())
         {
@@ -312,6 +309,15 @@ impl<'e> ConnectionPass<'e> {
         self.engine.wrote(self.key, object.clone());
         self.object = Arc::new(object);
         Ok(())
+    }
+
+    /// Who waits for a credential that never worked can say why.
+    pub(super) fn name_trouble(&self, message: &str) {
+        self.engine.links.change(self.key, |known| {
+            if let (Some(trouble), false) = (&mut known.trouble, known.verified) {
+                message.clone_into(&mut trouble.message);
+            }
+        });
     }
 
     fn known(&self) -> Result<Known, Stop> {

@@ -12,6 +12,7 @@ use super::{
     core::Memory,
     key::Key,
     kind::{Identity, Ops, Wait},
+    kubernetes::KubeError,
     links::{Absence, Known},
     mark::{self, Mark},
     observe::items,
@@ -201,11 +202,23 @@ impl ConnectionPass<'_> {
         self.status.extra.insert("credential".to_owned(), known.version.clone().into());
     }
 
+    /// What works could not be kept for deletions: the status names a credential only once it is, and until then a crash would lose it. So
+    /// it is tried again soon, unless Kubernetes refuses, which lasts.
+    pub(super) fn withhold_credential(&mut self, error: &KubeError) {
+        self.unkept = !matches!(error, KubeError::Forbidden(_) | KubeError::Invalid(_));
+        match self.object.status().extra.remove("credential") {
+            Some(before) => self.status.extra.insert("credential".to_owned(), before),
+            None => self.status.extra.remove("credential"),
+        };
+    }
+
     /// Shows what vanished at once, and takes a person's word that it was meant to; true where resources should be woken.
     pub(super) fn confirm_absence(&mut self) -> bool {
         let recorded: Vec<Place> = self.engine.recorded(self.key).into_iter().map(|(_, p)| p).collect();
-        let Some(known) = self.engine.links.get(self.key) else { return false };
-        let Some(Absence { token, missing, recorded }) = known.absence(&recorded) else {
+        let mut absence = None;
+        self.engine.links.change(self.key, |known| absence = Some(known.absence(&recorded)));
+        let Some(absence) = absence else { return false };
+        let Some(Absence { token, missing, recorded }) = absence else {
             self.status.extra.remove("absence");
             return false;
         };

@@ -116,6 +116,7 @@ impl ConnectionPass<'_> {
                 swept: None,
                 pace: Pace::default(),
                 missing: old.as_ref().map(|k| k.missing.clone()).unwrap_or_default(),
+                among: old.as_ref().map(|k| k.among.clone()).unwrap_or_default(),
                 confirmed: old.map(|k| k.confirmed).unwrap_or_default(),
             },
         };

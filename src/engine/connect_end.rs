@@ -124,13 +124,20 @@ impl ConnectionPass<'_> {
     /// that never worked, because the API refuses it or it is of another account, the last one that did work serves.
     async fn try_for_deletions(&mut self, without_secret: Option<&ConnectionCommon>) {
         let Err(Stop::Halt(halt)) = self.try_credential().await else { return };
+        self.name_trouble(&halt.message);
         let is_wrong = matches!(
             halt.reason,
             Reason::CredentialRejected | Reason::ConnectionNotReady | Reason::PermissionDenied | Reason::AccountChanged
         );
         let Some(common) = without_secret.filter(|_| is_wrong) else { return };
-        if self.build_from_escrow(common).await && self.try_credential().await.is_ok() {
-            self.status.extra.remove("absence");
+        if self.build_from_escrow(common).await {
+            match self.try_credential().await {
+                Ok(()) => {
+                    self.status.extra.remove("absence");
+                }
+                Err(Stop::Halt(halt)) => self.name_trouble(&halt.message),
+                Err(_) => {}
+            }
         }
     }
 

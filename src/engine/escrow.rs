@@ -18,6 +18,7 @@ use super::{
     links::Known,
     mark::hex,
     raw::Raw,
+    reason::Reason,
     resolve::parse_connection,
     secrets::Stored,
     spec::{ConnectionCommon, annotations},
@@ -187,7 +188,7 @@ fn is_of(stored: &Stored, uid: &str) -> bool {
 impl ConnectionPass<'_> {
     /// Keeps the credential that works while there is something to delete with it, and forgets it afterwards. A failure is no reason for
     /// the connection to fail.
-    pub(super) async fn keep_escrow(&self) {
+    pub(super) async fn keep_escrow(&mut self) {
         let _turn = self.turn().await;
         let is_used = self.engine.settings.escrow && self.is_used();
         let is_sought = self.engine.settings.escrow && !is_used && self.seekers().next().is_some();
@@ -195,8 +196,9 @@ impl ConnectionPass<'_> {
             self.learn_escrow().await
         } else if !is_used {
             self.erase_escrow().await
-        } else if self.is_verified() {
-            self.write_escrow().await
+        } else if let Some(data) = self.to_keep() {
+            let written = self.engine.write_escrow(self.key, self.object.uid(), &data).await;
+            written.inspect_err(|error| self.withhold_credential(error))
         } else {
             return;
         };
@@ -287,9 +289,14 @@ impl ConnectionPass<'_> {
         Ok(())
     }
 
-    async fn write_escrow(&self) -> Result<(), KubeError> {
-        let Some(data) = &self.escrow else { return Ok(()) };
-        self.engine.write_escrow(self.key, self.object.uid(), data).await
+    /// What works: as it was read in this pass, or, where it could not be kept and its Secret is gone by now, as it is still in memory.
+    fn to_keep(&self) -> Option<Data> {
+        if self.is_verified() && self.escrow.is_some() {
+            return self.escrow.clone();
+        }
+        let known = self.engine.links.get(self.key).filter(|known| known.uid == self.object.uid() && known.verified)?;
+        let is_in_doubt = known.trouble.as_ref().is_some_and(|wait| wait.reason != Reason::SecretNotFound);
+        (self.kept() == Kept::Failed && !is_in_doubt).then(|| known.material.to_data())
     }
 
     /// There is none, so nothing was ever made through this connection: those who could not ask about that go on.

@@ -45,6 +45,8 @@ pub struct Known {
     pub pace: Pace,
     /// Recorded paths that a complete listing did not show and a GET denied.
     pub missing: BTreeSet<Path>,
+    /// What was recorded when the mass was noticed that creates are held for. Empty where there is none.
+    pub among: BTreeSet<Path>,
     /// Missing paths that a person confirmed.
     pub confirmed: BTreeSet<Path>,
 }
@@ -118,17 +120,23 @@ impl Known {
         self.pace.interval().filter(|interval| *interval > self.common.resync())
     }
 
-    /// What is missing beyond what was confirmed, if that is a mass.
+    /// What is missing beyond what was confirmed, if that is a mass. One that was noticed stays one while others are made: they did not
+    /// come back, and nobody confirmed it (law 3).
     #[must_use]
-    pub fn absence(&self, recorded: &[Place]) -> Option<Absence> {
+    pub fn absence(&mut self, recorded: &[Place]) -> Option<Absence> {
         let missing: Vec<Path> = self.missing.iter().cloned().collect();
         let all = absence::spread(recorded, &missing);
         let open: Vec<&Path> = all.iter().filter(|place| !self.is_confirmed(place)).map(|place| &place.path).collect();
-        absence::is_mass(open.len(), recorded.len()).then(|| Absence {
-            token: absence::token(&open),
-            missing: open.len(),
-            recorded: recorded.len(),
-        })
+        let of_then = recorded.iter().filter(|place| self.among.contains(&place.path)).count();
+        let open_then = open.iter().filter(|path| self.among.contains(**path)).count();
+        if !absence::is_mass(open.len(), recorded.len()) && !absence::is_mass(open_then, of_then) {
+            self.among.clear();
+            return None;
+        }
+        if self.among.is_empty() {
+            self.among = recorded.iter().map(|place| place.path.clone()).collect();
+        }
+        Some(Absence { token: absence::token(&open), missing: open.len(), recorded: recorded.len() })
     }
 
     /// Whether a person said that this path is to be made again.

@@ -8,7 +8,7 @@ use super::{
     raw::Raw,
     reason::Reason,
     resolve::Resolved,
-    spec::{Drift, Mode},
+    spec::{Common, Drift, Mode},
     status::{Status, conditions},
 };
 
@@ -23,6 +23,9 @@ pub(super) enum Standing {
     Changing,
     /// The same, and it has yielded before: it stays behind, whatever the one before it goes through.
     Yielding,
+    /// Its create is open, and its spec binds it to another object by now: what it will find there is not what it has sent. Behind everybody
+    /// who has recorded an object: it waits for whoever has recorded the one that it is bound to, and nobody waits for it in a circle.
+    Bound,
     /// It has nothing.
     Without,
 }
@@ -42,7 +45,9 @@ pub(super) fn says_conflict(status: &Status) -> bool {
     ready.is_some_and(|ready| ready.status == "False" && ready.reason == Reason::Conflict.as_str())
 }
 
-/// Who goes first of those that claim the same.
+/// Who goes first of those that claim the same. It is one order of all, and whoever waits for another has that one before it: also who finds
+/// that the object belongs to another, since it has recorded none itself, and its own create is settled by then, or it is bound. So these
+/// wait in no circle. Outside of this order are only marks that are not recorded, and Secrets that another has.
 pub(super) fn rank(owner: &str, object: &Raw) -> Rank {
     let status = object.status();
     let recorded = status.recorded(owner, object.uid()).is_some();
@@ -50,6 +55,8 @@ pub(super) fn rank(owner: &str, object: &Raw) -> Rank {
     let is_current = status.observed_generation == Some(object.generation());
     let standing = if !recorded && !creating {
         Standing::Without
+    } else if !recorded && object.spec::<Common>().is_ok_and(|common| !common.lifecycle.id.is_empty()) {
+        Standing::Bound
     } else if says_conflict(&status) {
         Standing::Yielding
     } else if recorded && is_current && status.is_true(conditions::READY) {
@@ -91,6 +98,11 @@ mod tests {
 
     /// A resource made at this second, with this status.
     fn made(second: u32, status: &Value) -> Raw {
+        made_with(second, &json!({}), status)
+    }
+
+    /// The same with a spec.
+    fn made_with(second: u32, spec: &Value, status: &Value) -> Raw {
         let metadata = json!({
             "namespace": "n",
             "name": "a",
@@ -99,7 +111,7 @@ mod tests {
             "creationTimestamp": format!("2026-01-01T00:00:{second:02}Z"),
         });
         let object =
-            json!({"apiVersion": "g/v1", "kind": "Portal", "metadata": metadata, "spec": {}, "status": status});
+            json!({"apiVersion": "g/v1", "kind": "Portal", "metadata": metadata, "spec": spec, "status": status});
         serde_json::from_value(object).unwrap()
     }
 
@@ -115,6 +127,36 @@ mod tests {
         });
         let remote = json!({"owner": "o", "uid": "u", "connection": "n/c", "account": "a", "path": "/v2/portals/x"});
         json!({"id": "x", "observedGeneration": generation, "conditions": [ready], "remote": remote})
+    }
+
+    #[test]
+    fn who_has_an_open_create_and_is_bound_to_another_object_stays_behind_all_who_have_recorded_one() {
+        // Made before all others.
+        let creating = |spec: &Value, reason: &str| {
+            let intent = json!({
+                "token": "t",
+                "owner": "o",
+                "uid": "u",
+                "connection": "n/c",
+                "account": "a",
+                "path": "/v2/portals",
+                "key": "x",
+                "fields": [],
+                "digest": "d",
+            });
+            let mut status = recorded(2, "False", reason);
+            (status["id"], status["remote"], status["creating"]) = (Value::Null, Value::Null, intent);
+            rank("o", &made_with(5, spec, &status))
+        };
+        let (open, bound) = (json!({}), json!({"lifecycle": {"id": "x"}}));
+        let has_it = |reason: &str| rank("o", &made(30, &recorded(2, "False", reason)));
+        for reason in ["RemoteUnavailable", "Conflict"] {
+            assert!(has_it("RemoteUnavailable") < creating(&bound, reason));
+            assert!(has_it("Conflict") < creating(&bound, reason));
+            assert!(creating(&bound, reason) < rank("o", &made(1, &json!({}))), "who has nothing comes last");
+        }
+        let unbound = creating(&open, "RemoteUnavailable");
+        assert!(unbound < has_it("RemoteUnavailable"), "it may have made what it wants");
     }
 
     #[test]

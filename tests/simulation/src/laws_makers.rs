@@ -75,6 +75,19 @@ impl Notes {
         }
     }
 
+    /// Whether an object is in another organization and out of sight for the token that another one was just made with. Once a person has said
+    /// there that what is recorded was meant to go, objects in both may be recorded through one connection. That what is recorded is in
+    /// another account is only said "where after a new token not one recorded id answers" (DESIGN.md, section 5); where one does, a 404 for
+    /// the others is an absence (law 3: "Absent is a 404 in the API's own error shape while the parent answers").
+    pub(super) fn is_out_of_sight(&self, world: &World, object: &str, made: &str, maker: &Value) -> bool {
+        let own = own_connection(maker).map(|own| format!("{}/{}", own.namespace, own.name));
+        let used = own.as_deref().unwrap_or_else(|| text(&maker["status"]["creating"]["connection"]));
+        let answers = |path: &str| self.alive.contains(path) && !is_elsewhere(world, path);
+        let mut recorded =
+            self.lives().filter(|user| user["status"]["remote"]["connection"] == used).filter_map(recorded_path);
+        self.confirmed && is_elsewhere(world, object) && !is_elsewhere(world, made) && recorded.any(answers)
+    }
+
     /// Whether what is at this path now was made by a stranger, after what the operator made there had gone; or was changed by one so that
     /// it is not known again.
     pub(super) fn is_strangers(&self, path: &str, made: &Made) -> bool {

@@ -341,7 +341,10 @@ impl Notes {
                 && made.kind == sort.kind
                 && made.uids.len() == 1
                 && made.uids == uids
-                && !self.resources.get(&uids[0]).is_some_and(|seen| seen.left)
+                && !self
+                    .resources
+                    .get(&uids[0])
+                    .is_some_and(|seen| seen.left || self.is_out_of_sight(world, other, &path, &seen.object))
         });
         if let Some((twin, made)) = twin {
             let what =

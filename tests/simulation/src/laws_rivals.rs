@@ -71,18 +71,26 @@ impl End<'_> {
 
     /// Whether one says that it waits for the other, and rightly. "Whoever holds the recorded id or the mark wins; among claimants without
     /// either the older" (law 12): the other is bound to the id by its spec, has recorded the object that has the name (it may have been
-    /// renamed since, or only look by now), or is older and has the same name.
+    /// renamed since, or only look by now) or the only one that there can be (below a portal whose resource is gone by now, while another
+    /// resource has taken the portal over), or is older and has the same name.
     fn goes_before(&self, other: &Value, rival: &Value) -> bool {
         let said = message(rival);
         let claims = said.starts_with(&format!("{} claims the same object", label(other)));
         let has_it = said.ends_with(&format!(" belongs to {}", label(other)));
         let is_bound = !observes(other) && !lifecycle(other, "id").is_empty();
         let held = recorded_path(other).and_then(|path| self.objects.get(path));
-        let is_held = held.is_some_and(|object| observes(other) || is_called(object, rival));
+        let is_only = recorded_path(other).is_some() && recorded_path(other) == self.only_path(rival).as_deref();
+        let is_held = held.is_some_and(|object| observes(other) || is_only || is_called(object, rival));
         let since = |object: &Value| text(&object["metadata"]["creationTimestamp"]).to_owned();
         let is_beside = kind(other) == kind(rival) && self.notes.parent_id(other) == self.notes.parent_id(rival);
         let is_older = is_beside && natural_key(other) == natural_key(rival) && since(other) <= since(rival);
         (claims && (is_bound || is_held || is_older)) || (has_it && is_held)
+    }
+
+    /// Where the object of a resource is whose parent has one at most.
+    fn only_path(&self, resource: &Value) -> Option<String> {
+        let sort = sort(kind(resource)).filter(|sort| sort.is_single())?;
+        Some(sort.collection(&self.notes.parent_id(resource)?))
     }
 
     /// Whether one of them waits for one that is paused, and is older or has the object: a pause gives up no claim.

@@ -305,3 +305,59 @@ fn the_record_of_what_is_gone_is_in_nobodys_way_once_its_resource_only_looks() {
         assert_eq!(sent(&outcome, "POST", "/custom-domain {"), 2, "the next one makes it again: {trace}");
     }
 }
+
+/// Seed 1044816: two wait for the settings of a portal that a third has recorded, whose own portal was left behind, and was taken over by the
+/// resource that the two refer to. Nobody waits in a circle, and the oracle said so.
+#[test]
+fn who_has_the_settings_of_a_portal_that_became_anothers_goes_before_those_of_the_other() {
+    let named = |name: &str, lifecycle: &Value| {
+        let spec = json!({"connectionRef": {"name": "acme"}, "name": "shop", "lifecycle": lifecycle});
+        konnect("Portal", name, &spec)
+    };
+    let (kind, namespace, name) = ("Portal".to_owned(), "world".to_owned(), "first".to_owned());
+    let (key, value) = ("portico.dev/orphan".to_owned(), Some("true".to_owned()));
+    let of = |name: &str, portal: &str| mapping("world", name, &json!({"name": portal}), &json!({}));
+    let steps = vec![
+        apply(500, named("first", &json!({}))),
+        apply(2_050, of("one", "first")),
+        apply(4_050, named("second", &json!({"adoption": "Adopt"}))),
+        apply(6_050, of("two", "second")),
+        apply(8_050, of("three", "second")),
+        delete(10_000, "Portal", "first"),
+        step(12_000, Action::Annotate { kind, namespace, name, key, value }),
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 12_001));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "PATCH", "/authentication-settings {"), 1, "{trace}");
+    assert!(sent(&outcome, "PATCH", "/v2/portals/") > 1, "the portal became the other's: {trace}");
+}
+
+/// Beside seed 1044816, law 12: one whose create was open, and whose spec bound it to the object of another by then, went before that one, which
+/// had been edited and yielded; and found then that the object is the other's. The two waited for each other for ever.
+#[test]
+fn who_is_bound_to_the_object_of_another_waits_for_it_although_its_own_create_is_open() {
+    let bound = || json!({"adoption": "Adopt", "id": "${id:PortalTeam:strange}"});
+    let team = |name: &str, called: &str, description: &str, lifecycle: &Value| {
+        let portal = json!({"name": "shop"});
+        let spec = json!({"portalRef": portal, "name": called, "description": description, "lifecycle": lifecycle});
+        konnect("PortalTeam", name, &spec)
+    };
+    let pause = |at, value: Option<&str>| {
+        let (kind, namespace, name) = ("PortalTeam".to_owned(), "world".to_owned(), "one".to_owned());
+        let (key, value) = ("portico.dev/paused".to_owned(), value.map(str::to_owned));
+        step(at, Action::Annotate { kind, namespace, name, key, value })
+    };
+    let steps = vec![
+        apply(500, portal("shop")),
+        make(2_000, "PortalTeam", "strange"),
+        apply(3_050, team("one", "one", "made first", &json!({}))),
+        pause(3_500, Some("true")),
+        apply(5_050, team("two", "strange", "made second", &bound())),
+        apply(8_000, team("one", "one", "made first", &bound())),
+        apply(9_000, team("two", "strange", "for readers", &bound())),
+        pause(20_000, None),
+    ];
+    let outcome = replay(&world(steps, vec![first("create-portal-team", Effect::Lost)], 21_000));
+    let changed = sent(&outcome, "PATCH", r#""description":"for readers""#);
+    assert_eq!(changed, 1, "{}", outcome.trace.join("\n"));
+}

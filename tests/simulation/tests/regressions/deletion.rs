@@ -234,3 +234,33 @@ fn a_server_that_waits_for_its_secret_is_deleted_with_what_its_create_made() {
     let outcome = replay(&identity_world(steps, vec![first_lost("createAuthorizationServer")], 61_000));
     assert_eq!(sent(&outcome, "DELETE", "/servers/"), 1, "{}", outcome.trace.join("\n"));
 }
+
+/// Seed 1036560, law 5: a new token worked, the API server failed once when it was to be kept for deletions, and nobody tried again for a
+/// minute: with a crash and the namespace in that time it was lost. The namespace goes with a token that was kept soon after, also
+/// where its Secret has gone before that.
+#[test]
+fn a_namespace_ends_although_the_first_try_to_keep_its_new_token_failed() {
+    let fault = |side, until, times, what: &str, effect| {
+        let what = what.to_owned();
+        Fault { side, from: 20_000, until, nth: 0, times, what, effect }
+    };
+    for gone in [20_200, 26_001] {
+        let (account, namespace) = ("konnect".to_owned(), "world".to_owned());
+        let mut steps = vec![
+            apply(2_000, portal("shop")),
+            step(14_000, Action::Revoke { account: account.clone() }),
+            step(20_000, Action::Renew { account }),
+            step(gone, Action::DeleteNamespace { namespace }),
+            step(26_000, Action::Crash { replica: 0, down: 10_000 }),
+        ];
+        steps.sort_by_key(|step| step.at);
+        // Nothing is deleted before the crash.
+        let refused = fault(Side::Remote, 26_000, 1_000, "delete-portal", Effect::Status(503, None));
+        let unread = "KonnectConnection update get secrets (escrow)";
+        let down = fault(Side::Kubernetes, 26_000, 1, unread, Effect::Status(503, None));
+        let outcome = replay(&world(steps, vec![refused, down], 27_000));
+        assert_eq!(sent(&outcome, "portico-escrow-", "[Status(503, None)]"), 1, "{}", outcome.trace.join("\n"));
+        let kept = outcome.trace.iter().any(|line| line.contains(" r0.0 ") && line.contains("update secrets portico-"));
+        assert!(kept, "the new token is not kept:\n{}", outcome.trace.join("\n"));
+    }
+}

@@ -4,8 +4,8 @@ use portico_simulation::plan::{Action, Plan, Step, Stranger};
 use serde_json::{Value, json};
 
 use crate::world::{
-    acp, apply, delete, identity_world, konnect, open_portal, portal, replay, sent, server, settings, shared, step,
-    world,
+    acp, apply, delete, identity_world, konnect, open_portal, portal, remove, replay, sent, server, settings, shared,
+    step, world,
 };
 
 /// Seed 13719, law 9: the portal was made again, and its settings never got the secret that those of the one before had been sent.
@@ -27,6 +27,31 @@ fn the_settings_of_a_portal_that_is_made_again_get_the_secret_again() {
     ];
     let outcome = replay(&world(steps, Vec::new(), 140_001));
     assert_eq!(sent(&outcome, "PATCH", "/authentication-settings {"), 2);
+}
+
+/// Seed 1033271, law 3: three of three portals vanished and were held; then a fourth one was made, and three of four were no mass any more.
+#[test]
+fn what_vanished_in_a_mass_stays_held_though_another_one_is_made() {
+    let look = |name: &str| Action::Annotate {
+        kind: "Portal".to_owned(),
+        namespace: "world".to_owned(),
+        name: name.to_owned(),
+        key: "portico.dev/reconcile-at".to_owned(),
+        value: Some("now".to_owned()),
+    };
+    let steps = vec![
+        apply(500, portal("docs")),
+        apply(1_000, portal("news")),
+        apply(1_500, portal("shop")),
+        remove(20_000, "Portal", 0),
+        remove(20_000, "Portal", 0),
+        remove(20_000, "Portal", 0),
+        step(22_000, look("docs")),
+        apply(25_000, portal("wiki")),
+        step(30_000, look("news")),
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 30_001));
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 4, "{}", outcome.trace.join("\n"));
 }
 
 /// Seed 5733, law 9: a backup says what was sent to the settings of a portal that is no more.
