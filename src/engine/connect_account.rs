@@ -27,8 +27,10 @@ use crate::remote::{ApiError, Call, Path, Place, Segment};
 struct Unseen {
     ops: &'static dyn Ops,
     key: Key,
-    /// Where what it made is listed.
+    /// Where what it made is listed; for what no list shows, its parent, or it itself where nothing says any more what that is.
     listing: Path,
+    /// Whether that is a list.
+    is_list: bool,
     /// What stands for it in the token.
     stands_for: Path,
     /// Whether what it made carries a mark. If not, the listing lies below an object that no other account shows, and answers only where
@@ -134,11 +136,16 @@ impl ConnectionPass<'_> {
         }
         let mut listed: BTreeMap<Path, Option<Vec<Value>>> = BTreeMap::new();
         let mut unseen = Vec::new();
-        for Unseen { ops, key, listing, stands_for, is_marked } in creates {
+        for Unseen { ops, key, listing, is_list, stands_for, is_marked } in creates {
             let shown = match listed.entry(listing) {
                 Entry::Occupied(shown) => shown.into_mut(),
                 Entry::Vacant(place) => {
-                    let found = items(ops, &known.link, place.key(), None, &mut self.requests).await;
+                    let found = if is_list {
+                        items(ops, &known.link, place.key(), None, &mut self.requests).await
+                    } else {
+                        self.requests += 1;
+                        known.link.send(Call::new(Method::GET, place.key())).await.map(|_| Vec::new())
+                    };
                     let shut = || known.link.gate().is_shut().map(|(shut, _)| shut);
                     place.insert(match found {
                         Err(ApiError::Absent(_)) if !is_marked => None,
@@ -180,21 +187,32 @@ impl ConnectionPass<'_> {
             let Ok(endpoint) = ops.endpoint(&object, &cx) else { continue };
             let (collection, listing, _) = endpoint.into_paths();
             let Ok(uid) = Segment::new(object.uid()) else { continue };
-            found.push(Unseen { ops, key: key.clone(), listing, stands_for: collection.child(&uid), is_marked: true });
+            let stands_for = collection.child(&uid);
+            found.push(Unseen { ops, key: key.clone(), listing, is_list: true, stands_for, is_marked: true });
         }
         found
     }
 
-    /// A create that was written down and sent to a list below some object, through this connection. Another account's 404 for that list
+    /// A create that was written down and sent to a place below some object, through this connection. Another account's 404 for that place
     /// would be taken for the end of the object and of all that is below it.
     fn open_create(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Option<Unseen> {
         let status = object.status();
         let name = format!("{}/{}", self.key.namespace, self.key.name);
         let intent = status.intent(&self.engine.owner, object.uid()).filter(|intent| intent.connection == name)?;
-        let is_listed = intent.object.as_ref() != Some(&intent.path);
-        let listing = Path::parse(&intent.path).ok().filter(|path| is_listed && path.above().is_some())?;
-        let stands_for = listing.child(&Segment::new(object.uid()).ok()?);
-        Some(Unseen { ops, key: key.clone(), listing, stands_for, is_marked: false })
+        let path = Path::parse(&intent.path).ok().filter(|path| path.above().is_some())?;
+        let stands_for = path.child(&Segment::new(object.uid()).ok()?);
+        let is_list = intent.object.as_ref() != Some(&intent.path);
+        let listing = if is_list { path } else { self.parent_of(ops, key, object, &path, &name).unwrap_or(path) };
+        Some(Unseen { ops, key: key.clone(), listing, is_list, stands_for, is_marked: false })
+    }
+
+    /// What the object at this path lives and dies with, where the resource still says so.
+    fn parent_of(&self, ops: &'static dyn Ops, key: &Key, object: &Raw, path: &Path, through: &str) -> Option<Path> {
+        let secrets = Secrets::new();
+        let cx = Cx::new(&key.namespace, &self.engine.owner, &self.engine.cache, &secrets);
+        // The reference held when the create was sent, whoever may refer to what now.
+        let (at, _, parent) = ops.endpoint(object, &cx.ending(true).through(through)).ok()?.into_paths();
+        parent.filter(|_| at == *path)
     }
 
     pub(super) fn note_credential(&mut self, known: &Known) {

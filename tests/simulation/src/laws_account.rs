@@ -45,8 +45,14 @@ impl End<'_> {
         self.notes.lives().any(|user| {
             let is_its = || self.connection_of(user).is_some_and(|found| uid(found) == uid(connection));
             let intent = &user["status"]["creating"];
-            let above = text(&intent["path"]).rsplit_once('/').map_or("", |(above, _)| above);
-            let is_lost = text(&intent["uid"]) == uid(user) && !self.objects.contains_key(above);
+            // A domain lives at another version of the API than its portal, which only the spec names.
+            let above = if kind(user) == "PortalCustomDomain" {
+                self.notes.parent_id(user).map(|portal| format!("/v2/portals/{portal}"))
+            } else {
+                text(&intent["path"]).rsplit_once('/').map(|(above, _)| above.to_owned())
+            };
+            let is_there = above.is_some_and(|above| self.objects.contains_key(&above));
+            let is_lost = text(&intent["uid"]) == uid(user) && !is_there;
             let is_open = is_lost && is_through(user, &intent["connection"], connection);
             is_held(user) && (is_open || (kind(user) == "Portal" && recorded_path(user).is_none() && is_its()))
         })

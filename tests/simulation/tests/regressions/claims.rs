@@ -4,8 +4,8 @@ use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger
 use serde_json::{Value, json};
 
 use crate::world::{
-    acp, apply, delete, hours, identity_world, konnect, make, mapping, open_portal, portal, provider, remove, replay,
-    sent, server, settings, shared, step, world,
+    acp, apply, delete, first, hours, identity_world, konnect, make, mapping, open_portal, portal, provider, remove,
+    replay, sent, server, settings, shared, step, world,
 };
 
 /// Seed 39, law 12: a rival whose spec waits for a Secret was not seen.

@@ -13,6 +13,17 @@ fn team_by_id() -> Step {
     apply(2_000, konnect("PortalTeam", "readers", &spec))
 }
 
+/// The domain of a portal that nobody recorded.
+fn domain_by_id() -> Step {
+    let spec = json!({
+        "connectionRef": {"name": "acme"},
+        "portalRef": {"id": "${id:Portal:strange}"},
+        "hostname": "docs.example.com",
+        "ssl": {"domainVerificationMethod": "http"},
+    });
+    apply(2_000, konnect("PortalCustomDomain", "docs", &spec))
+}
+
 /// Seed 65494, law 10: URL and tenant say which account of ACP it is, and no other secret of a client leads to another.
 #[test]
 fn another_secret_of_a_client_does_not_change_the_tenant() {
@@ -73,6 +84,36 @@ fn what_an_open_create_made_below_a_portal_of_strangers_is_not_looked_for_in_ano
     ];
     let outcome = replay(&world(steps, vec![first("create-portal-team", Effect::AnswerLost)], 90_001));
     assert!(sent(&outcome, "DELETE", "/teams/") > 0, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 1054125, law 1: the same for the domain of such a portal, which no list shows: the other organization's 404 was taken for the portal's
+/// end, and what the open create had made was nobody's when the token was put back.
+#[test]
+fn the_domain_that_an_open_create_made_for_a_portal_of_strangers_is_not_looked_for_in_another_organization() {
+    for end in [None, Some(12_000)] {
+        let mut steps = vec![make(0, "Portal", "strange"), domain_by_id()];
+        steps.extend(end.map(|at| delete(at, "PortalCustomDomain", "docs")));
+        steps.extend([token(13_000, "kpat_other_organization"), token(90_000, "${konnect.token}")]);
+        let lost = first("create-portal-custom-domain", Effect::AnswerLost);
+        let outcome = replay(&world(steps, vec![lost], 90_001));
+        let trace = outcome.trace.join("\n");
+        let is_misled = |line: &String| line.contains("/custom-domain") && line.contains("Portal not found");
+        assert!(!outcome.trace.iter().any(is_misled), "{trace}");
+        assert_eq!(sent(&outcome, "POST", "/custom-domain {"), 1, "{trace}");
+        assert_eq!(sent(&outcome, "DELETE", "/custom-domain"), usize::from(end.is_some()), "{trace}");
+    }
+}
+
+/// Law 10: whether a domain was made or not, its portal tells whose token it is, and nobody's word is needed.
+#[test]
+fn the_portal_of_a_domain_whose_create_never_arrived_tells_whose_token_it_is() {
+    let renewed = step(13_000, Action::Renew { account: "konnect".to_owned() });
+    let steps = vec![make(0, "Portal", "strange"), domain_by_id(), renewed];
+    let lost = first("create-portal-custom-domain", Effect::Lost);
+    let outcome = replay(&world(steps, vec![lost], 13_001));
+    let trace = outcome.trace.join("\n");
+    assert!(!trace.contains("AccountChanged"), "{trace}");
+    assert_eq!(sent(&outcome, "POST", "/custom-domain {"), 2, "{trace}");
 }
 
 /// Seed 251201: each of two portals of one name is in the organization of its own connection's token, and the oracle said that they fight.
