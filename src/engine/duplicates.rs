@@ -9,8 +9,9 @@ impl Pass<'_> {
     /// Of several objects with our mark the oldest is kept; the others are duplicates that slipped through (law 1).
     ///
     /// # Errors
-    /// [`Stop`] where a duplicate cannot be removed, or another resource has the one to be kept.
+    /// [`Stop`] where a duplicate cannot be removed, another resource has the one to be kept, or one of them may be gone.
     pub async fn keep_oldest(&mut self, resolved: &Resolved, mut ours: Vec<Value>) -> Result<Option<Identified>, Stop> {
+        self.check_not_gone(resolved, &ours)?;
         let link = resolved.link().clone();
         let field = self.ops.id_field();
         // Fractions of a second come in any length, so texts cannot be compared.

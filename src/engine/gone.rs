@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{pass::Pass, resolve::Resolved};
-use crate::remote::{Link, Path};
+use super::{identify::Identified, mark, pass::Pass, resolve::Resolved, stop::Stop};
+use crate::remote::{Link, Path, Place};
 
 /// Objects that the API said are gone, by account and path, and until when a listing may show them still. Losing it costs a request that is
 /// answered with a 404.
@@ -45,6 +46,49 @@ impl Pass<'_> {
     pub(super) fn was_deleted(&self, resolved: &Resolved, item: &Value) -> bool {
         let place = self.ops.id(item).and_then(|id| resolved.place(id).ok());
         place.is_some_and(|place| self.engine.gone.has(resolved.link().account(), place.path))
+    }
+
+    /// What carries the mark of a resource of this name before this one may be what an earlier process deleted for that one, and what that
+    /// process remembered ended with it. Such a DELETE came before this resource was made: an older one need not wait.
+    ///
+    /// # Errors
+    /// [`Stop`] as long as a listing may be older than that.
+    pub(super) fn check_not_gone(&self, resolved: &Resolved, ours: &[Value]) -> Result<(), Stop> {
+        let is_of_before = |item: &Value| mark::uid(item, &self.engine.owner) != Some(self.object.uid());
+        let made = self.object.metadata.creation_timestamp.as_ref().map(|made| made.0);
+        let age = made.and_then(|made| Duration::try_from(self.engine.clock.now().duration_since(made)).ok());
+        let is_young = age.unwrap_or_default() < self.window(resolved.link());
+        if !resolved.writes || !is_young || !ours.iter().any(is_of_before) {
+            return Ok(());
+        }
+        match self.unsettled_until(resolved).filter(|until| *until > Instant::now()) {
+            Some(until) => Err(self.still_waiting(until)),
+            None => Ok(()),
+        }
+    }
+
+    /// The object is at another place than the spec says now, and is not there any more. Making it where the spec says is making it again:
+    /// not where it vanished with many others (law 3).
+    ///
+    /// # Errors
+    /// As [`Pass::check_absence`].
+    pub(super) async fn go_elsewhere(
+        &mut self,
+        resolved: &Resolved,
+        place: &Place,
+        parent_gone: Option<&Path>,
+    ) -> Result<Option<Identified>, Stop> {
+        let creates = resolved.writes && !resolved.shape.is_given() && resolved.common.lifecycle.id.is_empty();
+        // Where its spec is as it was, its parent was made again elsewhere, and that was asked whether it may be, for what is below it, too.
+        // And what we deleted ourselves did not vanish.
+        let follows = parent_gone.is_some_and(|parent| {
+            !self.is_changed() || self.engine.gone.has(resolved.link().account(), parent.clone())
+        });
+        if creates && !follows {
+            self.check_absence(resolved, place, parent_gone).await?;
+        }
+        self.forget_record();
+        Ok(None)
     }
 }
 

@@ -81,10 +81,8 @@ impl Pass<'_> {
                 self.record(resolved, &id, &place.path, false);
                 Ok(Some(Identified { object: Some(object), recorded: true, adopted: false }))
             }
-            Read::Absent | Read::ParentAbsent(_) if moved => {
-                self.forget_record();
-                Ok(None)
-            }
+            Read::Absent if moved => self.go_elsewhere(resolved, &place, None).await,
+            Read::ParentAbsent(parent) if moved => self.go_elsewhere(resolved, &place, Some(&parent)).await,
             Read::Absent if !lifecycle.id.is_empty() => {
                 if self.gives_up_its_place(resolved) {
                     self.forget_record();
@@ -99,7 +97,7 @@ impl Pass<'_> {
             Read::Absent if resolved.shape == Shape::Singleton => Err(Self::hidden(&place)),
             Read::Absent => {
                 // Made again only where nobody has taken its place meanwhile.
-                let items = self.check_absence(resolved, &place).await?;
+                let items = self.check_absence(resolved, &place, None).await?;
                 let found = match resolved.id {
                     None => self.find_in_listing(resolved, &items).await?,
                     // Its id is its own, and is made again.

@@ -48,11 +48,17 @@ impl Pass<'_> {
         }
     }
 
-    /// A recorded object is gone. Before it is made again: is it the only one? Returns the complete listing.
+    /// A recorded object is gone. Before it is made again: is it the only one? Returns the complete listing; with the parent gone there is
+    /// none, and whatever is recorded below that has gone with it.
     ///
     /// # Errors
     /// [`Stop`] with [`Reason::MassAbsence`], and where the listing contradicts the read.
-    pub async fn check_absence(&mut self, resolved: &Resolved, place: &Place) -> Result<Vec<Value>, Stop> {
+    pub async fn check_absence(
+        &mut self,
+        resolved: &Resolved,
+        place: &Place,
+        parent_gone: Option<&Path>,
+    ) -> Result<Vec<Value>, Stop> {
         let link = resolved.link().clone();
         let path = &place.path;
         // Where no mark and no id tells that two objects are one resource's, a read that lags behind our own create is not believed.
@@ -68,22 +74,26 @@ impl Pass<'_> {
                 again: Again::At(by),
             }));
         }
-        let items = if place.is_alone() {
+        let items = if place.is_alone() || parent_gone.is_some() {
             // No list shows it; that it is not there was read just now.
             Vec::new()
         } else {
-            let all = items(self.ops, &link, &resolved.listing, None, &mut self.requests).await;
+            let all = items(self.ops, &link, &place.listing, None, &mut self.requests).await;
             all.map_err(|e| Self::stop(&link, e))?
         };
-        let there: Vec<Path> = items
-            .iter()
-            .filter_map(|i| Some(resolved.collection.child(&Segment::new(self.ops.id(i)?).ok()?)))
-            .collect();
+        // The spec may name another collection by now.
+        let collection = place.path.collection().unwrap_or_else(|| resolved.collection.clone());
+        let there: Vec<Path> =
+            items.iter().filter_map(|i| Some(collection.child(&Segment::new(self.ops.id(i)?).ok()?))).collect();
         let recorded: Vec<Place> = self.engine.recorded(&resolved.connection).into_iter().map(|(_, p)| p).collect();
         let mut absence = None;
         self.engine.links.change(&resolved.connection, |known| {
             known.missing.retain(|p| !there.contains(p));
-            let unseen = recorded.iter().filter(|p| p.listing == resolved.listing && !there.contains(&p.path));
+            let is_unseen = |p: &&Place| match parent_gone {
+                Some(parent) => p.path == *parent || p.is_below(parent),
+                None => p.listing == place.listing && !there.contains(&p.path),
+            };
+            let unseen = recorded.iter().filter(is_unseen);
             known.missing.extend(unseen.map(|p| p.path.clone()).chain([path.clone()]));
             if !known.is_confirmed(place) {
                 absence = known.absence(&recorded);

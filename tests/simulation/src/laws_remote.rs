@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     attribution::sender,
-    plan::{Action, Millis},
+    plan::{Action, Millis, Stranger},
     seen::{Api, RemoteAnswer, RemoteRequest},
     world::{CONSISTENCY, REQUEST_TIMEOUT, TENANT, World},
 };
@@ -233,7 +233,14 @@ impl Notes {
                 let is_past = step.at <= world.now() && world.now() < step.at + UNHEARD;
                 is_past && matches!(step.action, Action::Stranger(_))
             });
-        let could_know = !reads_lied && !just_came;
+        // The same of a known object that a stranger changed into just what is sent, after the look or with the write on its way: when the
+        // pass looked, something differed ("where nothing differs, nothing is written", law 4).
+        let was_done = world.plan.steps.iter().any(|step| {
+            let Action::Stranger(Stranger::Change { kind, field, value, .. }) = &step.action else { return false };
+            let is_past = step.at <= world.now() && request.sent < step.at + UNHEARD;
+            is_past && kind == place.sort.kind && request.body[field.as_str()] == *value
+        });
+        let could_know = !reads_lied && !just_came && !was_done;
         if may_be_idle && place.rest.is_empty() && could_know && is_idle(&request.body, object, place.sort) {
             world.violate("law 4: idle write", format!("{request} changes nothing"));
         }

@@ -1,11 +1,11 @@
 //! What is made again: because it went, or from a backup.
 use portico_sandbox::Switches;
-use portico_simulation::plan::{Action, Plan, Step, Stranger};
+use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger};
 use serde_json::{Value, json};
 
 use crate::world::{
-    acp, apply, delete, identity_world, konnect, open_portal, portal, remove, replay, sent, server, settings, shared,
-    step, world,
+    acp, apply, delete, identity_world, konnect, make, open_portal, portal, remove, replay, sent, server, settings,
+    shared, step, world,
 };
 
 /// Seed 13719, law 9: the portal was made again, and its settings never got the secret that those of the one before had been sent.
@@ -52,6 +52,41 @@ fn what_vanished_in_a_mass_stays_held_though_another_one_is_made() {
     ];
     let outcome = replay(&world(steps, Vec::new(), 30_001));
     assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 4, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 1073003, law 3: clients vanished with their server, and one that was told to be at another server was made there at once, unasked.
+#[test]
+fn what_vanished_in_a_mass_is_not_made_elsewhere_either_without_a_persons_word() {
+    let client = |name: &str, server: &str| {
+        let spec = json!({
+            "connectionRef": {"name": "identity"},
+            "serverRef": {"id": server},
+            "credentialsSecret": {"name": format!("{name}-credentials")},
+            "lifecycle": {"replace": "Allow"},
+        });
+        acp("OAuthClient", name, &spec)
+    };
+    let confirmed = Action::Annotate {
+        kind: "AcpConnection".to_owned(),
+        namespace: "world".to_owned(),
+        name: "identity".to_owned(),
+        key: "portico.dev/confirm-absence".to_owned(),
+        value: Some("${absence}".to_owned()),
+    };
+    let mut steps = vec![
+        make(500, "AuthorizationServer", "strange"),
+        apply(1_000, client("one", "strange")),
+        apply(2_000, client("two", "strange")),
+        remove(10_000, "AuthorizationServer", 0),
+        make(12_000, "AuthorizationServer", "other"),
+        apply(20_000, client("one", "other")),
+        apply(22_000, client("two", "other")),
+    ];
+    let held = replay(&identity_world(steps.clone(), Vec::new(), 60_000));
+    assert_eq!(sent(&held, "POST", "/clients {"), 2, "{}", held.trace.join("\n"));
+    steps.push(step(60_000, confirmed));
+    let outcome = replay(&identity_world(steps, Vec::new(), 60_001));
+    assert_eq!(sent(&outcome, "POST", "/clients {"), 4, "{}", outcome.trace.join("\n"));
 }
 
 /// Seed 5733, law 9: a backup says what was sent to the settings of a portal that is no more.
@@ -171,4 +206,38 @@ fn an_output_secret_that_went_in_observe_is_made_again_afterwards() {
         let times = 1 + usize::from(back.is_some());
         assert_eq!(sent(&outcome, "create secrets", "world/ {"), times, "{}", outcome.trace.join("\n"));
     }
+}
+
+/// Seed 1070037, law 2: a portal was deleted and made again, and the process ended. The next one was shown the API as it was before that,
+/// took the portal of before by its mark, and sent it a change.
+#[test]
+fn a_portal_that_an_earlier_process_deleted_is_not_taken_back_by_its_mark() {
+    let stale = Fault {
+        side: Side::Remote,
+        from: 23_000,
+        until: 29_000,
+        nth: 0,
+        times: 1_000,
+        what: "*".to_owned(),
+        effect: Effect::Stale(8_500),
+    };
+    let again = Action::Annotate {
+        kind: "Portal".to_owned(),
+        namespace: "world".to_owned(),
+        name: "shop".to_owned(),
+        key: "portico.dev/reconcile-at".to_owned(),
+        value: Some("now".to_owned()),
+    };
+    let steps = vec![
+        apply(2_000, portal("shop")),
+        delete(20_000, "Portal", "shop"),
+        apply(20_500, portal("shop")),
+        step(22_000, Action::Crash { replica: 0, down: 2_000 }),
+        // Without a reason nobody looks at what is in order.
+        step(23_000, again),
+    ];
+    let outcome = replay(&world(steps, vec![stale], 40_000));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 2, "{trace}");
+    assert_eq!(sent(&outcome, "PATCH", "/v2/portals/"), 0, "{trace}");
 }
