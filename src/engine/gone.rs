@@ -2,7 +2,7 @@
 //! nobody's to take, and in nobody's way.
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -15,9 +15,22 @@ use crate::remote::{Link, Path, Place};
 /// Objects that the API said are gone, by account and path, and until when a listing may show them still. Losing it costs a request that is
 /// answered with a 404.
 #[derive(Default)]
-pub struct Gone(Mutex<HashMap<(String, Path), Instant>>);
+pub struct Gone {
+    until: Mutex<HashMap<(String, Path), Instant>>,
+    since: OnceLock<Instant>,
+}
 
 impl Gone {
+    /// The work begins: what was deleted before, another process deleted, and nothing is remembered of it.
+    pub fn begin(&self) {
+        self.since.get_or_init(Instant::now);
+    }
+
+    /// Since when what is deleted is remembered here.
+    fn since(&self) -> Option<Instant> {
+        self.since.get().copied()
+    }
+
     fn note(&self, account: String, path: Path, until: Instant) {
         let now = Instant::now();
         let mut gone = self.lock();
@@ -30,7 +43,7 @@ impl Gone {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, Path), Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,7 +62,8 @@ impl Pass<'_> {
     }
 
     /// What carries the mark of a resource of this name before this one may be what an earlier process deleted for that one, and what that
-    /// process remembered ended with it. Such a DELETE came before this resource was made: an older one need not wait.
+    /// process remembered ended with it. Such a DELETE was answered before this resource was made, and before this process began to work:
+    /// what has been there, or has been at work, for longer need not wait.
     ///
     /// # Errors
     /// [`Stop`] as long as a listing may be older than that.
@@ -61,7 +75,8 @@ impl Pass<'_> {
         if !resolved.writes || !is_young || !ours.iter().any(is_of_before) {
             return Ok(());
         }
-        match self.unsettled_until(resolved).filter(|until| *until > Instant::now()) {
+        let since_then = self.engine.gone.since().map(|since| since + self.engine.settings.consistency);
+        match self.unsettled_until(resolved).max(since_then).filter(|until| *until > Instant::now()) {
             Some(until) => Err(self.still_waiting(until)),
             None => Ok(()),
         }

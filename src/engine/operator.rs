@@ -138,6 +138,7 @@ impl Operator {
             () = lease.acquire() => {},
         }
         engine.queue.begin();
+        engine.gone.begin();
         tracing::info!(owner = engine.owner, "the caches are filled; working");
         for _ in 0..engine.settings.workers {
             tasks.spawn(work(engine.clone()));

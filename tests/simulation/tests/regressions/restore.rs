@@ -241,3 +241,29 @@ fn a_portal_that_an_earlier_process_deleted_is_not_taken_back_by_its_mark() {
     assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 2, "{trace}");
     assert_eq!(sent(&outcome, "PATCH", "/v2/portals/"), 0, "{trace}");
 }
+
+/// Seed 1070037 once more: the process ended before it had looked at what was made again, so the next one found no finalizer there.
+#[test]
+fn a_portal_that_an_earlier_process_deleted_is_not_taken_back_by_what_nobody_held() {
+    let stale = Fault {
+        side: Side::Remote,
+        from: 20_400,
+        until: 28_000,
+        nth: 0,
+        times: 1_000,
+        what: "*".to_owned(),
+        effect: Effect::Stale(8_500),
+    };
+    let steps = vec![
+        apply(2_000, portal("shop")),
+        delete(20_000, "Portal", "shop"),
+        // By now it is gone, and its resource with it.
+        step(20_400, Action::Crash { replica: 0, down: 1_600 }),
+        apply(20_600, portal("shop")),
+    ];
+    let outcome = replay(&world(steps, vec![stale], 40_000));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 1, "{trace}");
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 2, "{trace}");
+    assert_eq!(sent(&outcome, "PATCH", "/v2/portals/"), 0, "{trace}");
+}
