@@ -4,9 +4,11 @@
 //! The claims are computed from the cache at every pass, not kept: there is nothing to leak and nothing to restore after a crash.
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
+    core::Memory,
     desired::Shape,
     key::Key,
     kind::Identity,
@@ -64,7 +66,9 @@ impl Pass<'_> {
     /// [`Stop`] with [`Reason::Conflict`], naming the one that may.
     pub fn claim(&mut self, resolved: &Resolved) -> Result<(), Stop> {
         let bound = Some(resolved.common.lifecycle.id.as_str()).filter(|id| !id.is_empty());
-        let id = bound.or(self.status.id.as_deref()).or(resolved.id.as_deref());
+        // What a restored backup says of another UID is no record (law 2), and so no claim.
+        let known = self.status.known(&self.engine.owner, self.object.uid()).and(self.status.id.as_deref());
+        let id = bound.or(known).or(resolved.id.as_deref());
         // What is done once can be done again by another.
         if resolved.shape == Shape::Action {
             return Ok(());
@@ -237,8 +241,8 @@ impl Pass<'_> {
         let same_collection = is_beside(resolved, theirs.as_ref(), recorded, open);
         let bound = rival.spec::<Common>().map(|c| c.lifecycle.id).unwrap_or_default();
         let chosen = self.ops.chosen_id(rival);
-        let same_id =
-            id.is_some_and(|id| status.id.as_deref() == Some(id) || bound == id || chosen.as_deref() == Some(id));
+        let known = status.known(&self.engine.owner, rival.uid()).and(status.id.as_deref());
+        let same_id = id.is_some_and(|id| known == Some(id) || bound == id || chosen.as_deref() == Some(id));
         // Two organizations on one host look alike: by name only resources of one connection meet, except below a parent, whose id says
         // which organization it is. The mark and the recorded ids tell the rest.
         let nested = resolved.listing.above().is_some();
@@ -255,6 +259,27 @@ impl Pass<'_> {
         // Where ids tell objects apart, the tenant stands in the account.
         let same_way = same_way || resolved.id.is_some();
         same_collection && (same_id || (same_name && same_way))
+    }
+
+    /// Who will take an object that carries the mark of a resource that is no more: the one that has its name now, as from a restored backup,
+    /// where it has recorded nothing yet and has still to look for its mark (law 12). Who has looked stands in the order of all: so nobody
+    /// waits in a circle.
+    pub(super) fn heir(&self, resolved: &Resolved, object: &Value) -> Option<Key> {
+        let owner = &self.engine.owner;
+        let all = self.engine.cache.of_kind(self.key.kind).into_iter();
+        let mut heirs = all.filter(|(key, other)| {
+            if mark::read(object, owner, key) != Mark::Ours || !other.is_held() || other.is_deleting() {
+                return false;
+            }
+            let has_none = other.status().recorded(owner, other.uid()).is_none();
+            let bound = other.spec::<Common>().map(|common| common.lifecycle.id).unwrap_or_default();
+            let may_have = bound.is_empty() || self.ops.id(object) == Some(bound.as_str());
+            let is_to_look = |memory: &mut Memory| !memory.held || memory.unsettled.is_some();
+            let theirs = self.engine.locate(self.ops, key, other);
+            let looks_here = is_beside(resolved, theirs.as_ref(), None, None);
+            has_none && may_have && looks_here && self.engine.remember(other.uid(), is_to_look)
+        });
+        heirs.next().map(|(key, _)| key)
     }
 
     /// The live resource, other than this one, that has recorded the object with this id at this place.

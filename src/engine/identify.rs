@@ -319,10 +319,14 @@ impl Pass<'_> {
                 );
                 Err(Stop::refused(Reason::OwnedByAnother, message))
             }
-            Mark::Sibling(uid) => match self.engine.cache.by_uid(self.key.kind, &uid) {
-                Some(other) => Err(self.conflict(format!("the object belongs to {other}"))),
-                None => Ok(()),
-            },
+            Mark::Sibling(uid) => {
+                let live = self.engine.cache.by_uid(self.key.kind, &uid);
+                let heir = || (!recorded).then(|| self.heir(resolved, object)).flatten();
+                match live.or_else(heir) {
+                    Some(other) => Err(self.conflict(format!("the object belongs to {other}"))),
+                    None => Ok(()),
+                }
+            }
         }
     }
 

@@ -1,11 +1,15 @@
 //! Law 10: whether the reason why a resource is not Ready still holds, looked up in what there is.
+use portico::engine::{
+    key::Key,
+    mark::{self, Mark},
+};
 use serde_json::Value;
 
 use super::{
     end::{End, is_usable},
     exclusive::vie,
     look::{
-        Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, namespace, natural_key,
+        Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, name, namespace, natural_key,
         observes, parent, reason, recorded_path, references, uid,
     },
     secret::{OWNER_UID, has_value},
@@ -238,13 +242,22 @@ impl End<'_> {
         let (key, id) = (natural_key(resource), chosen_id(resource, &self.notes.owner));
         let taken: Vec<&str> = self.named_alike(sort, resource).map(|(path, _)| path).collect();
         let claims = self.claims(sort, resource);
+        // "Whoever holds the recorded id or the mark wins" (law 12), and "Same owner and digits with a UID that is no more: ours again"
+        // (DESIGN.md, section 3): one from a restored backup has recorded nothing as long as it is paused, say.
+        let is_heir = |other: &Value| {
+            let key = Key::new(sort.kind, namespace(other), name(other));
+            let mut wanted = taken.iter().copied().chain(claims.iter().map(String::as_str));
+            let has_mark = |object: &&Value| mark::read(object, &self.notes.owner, &key) == Mark::Ours;
+            known_path(other).is_none() && wanted.any(|path| self.objects.get(path).is_some_and(has_mark))
+        };
         let is_rival = |other: &Value| {
             let is_other = kind(other) == sort.kind && uid(other) != uid(resource);
             let is_beside = self.notes.parent_id(other) == parent;
             let same_key = is_beside && key.is_some() && natural_key(other) == key;
             let same_id = id.is_some() && chosen_id(other, &self.notes.owner) == id;
             let has_it = known_path(other).is_some_and(|path| taken.contains(&path))
-                || self.claims(sort, other).iter().any(|path| claims.contains(path));
+                || self.claims(sort, other).iter().any(|path| claims.contains(path))
+                || is_heir(other);
             is_other && (same_key || same_id || has_it || (is_beside && (sort.is_single() || vie(resource, other))))
         };
         let name = text(&resource["spec"]["credentialsSecret"]["name"]);

@@ -267,3 +267,50 @@ fn a_portal_that_an_earlier_process_deleted_is_not_taken_back_by_what_nobody_hel
     assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 2, "{trace}");
     assert_eq!(sent(&outcome, "PATCH", "/v2/portals/"), 0, "{trace}");
 }
+
+/// The kind goes with its resources, and comes back.
+fn reinstalled(kind: &str) -> [Step; 2] {
+    let kind = || kind.to_owned();
+    [step(19_000, Action::DeleteCrd { kind: kind() }), step(58_000, Action::InstallCrd { kind: kind() })]
+}
+
+/// A stranger gives the only object of a kind another name.
+fn renamed(at: u64, kind: &str, name: &str) -> Step {
+    let (kind, field) = (kind.to_owned(), "name".to_owned());
+    step(at, Action::Stranger(Stranger::Change { kind, which: 0, field, value: json!(name) }))
+}
+
+/// Seed 2032991, law 12 and law 10: a portal was given another name at the API, and after a restore the one that adopts by that name took it
+/// from the one whose mark it carries. That one has a new UID, waited before it looked for its mark, and then said `Conflict` for ever.
+#[test]
+fn what_carries_the_mark_of_a_restored_portal_is_not_adopted_by_another() {
+    let adopts = json!({"connectionRef": {"name": "acme"}, "name": "shop", "lifecycle": {"adoption": "Adopt"}});
+    let mut steps = vec![
+        apply(2_000, portal("docs")),
+        renamed(10_000, "Portal", "shop"),
+        apply(17_000, konnect("Portal", "shop", &adopts)),
+    ];
+    steps.extend(reinstalled("Portal"));
+    steps.push(step(120_000, Action::Restore { from: 18_500 }));
+    let outcome = replay(&world(steps, Vec::new(), 120_001));
+    // Each has one of its own.
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 2, "{}", outcome.trace.join("\n"));
+}
+
+/// Beside it, law 10: what has no mark was adopted meanwhile. The restored one has recorded nothing, and so claims nothing but its name.
+#[test]
+fn the_id_that_a_backup_says_of_another_uid_is_no_claim() {
+    let team = |name: &str, called: &str| {
+        let spec = json!({"portalRef": {"name": "shop"}, "name": called, "lifecycle": {"adoption": "Adopt"}});
+        konnect("PortalTeam", name, &spec)
+    };
+    let mut steps = vec![
+        apply(500, portal("shop")),
+        apply(3_000, team("readers", "API readers")),
+        renamed(10_000, "PortalTeam", "API writers"),
+    ];
+    steps.extend(reinstalled("PortalTeam"));
+    steps.extend([apply(62_000, team("writers", "API writers")), step(140_000, Action::Restore { from: 18_500 })]);
+    let outcome = replay(&world(steps, Vec::new(), 140_001));
+    assert_eq!(sent(&outcome, "POST", "/teams {"), 2, "{}", outcome.trace.join("\n"));
+}
