@@ -238,7 +238,6 @@ impl End<'_> {
 
     /// Whether another resource claims the object, or somebody else the Secret.
     fn has_rival(&self, sort: &'static Sort, resource: &Value) -> bool {
-        let parent = self.notes.parent_id(resource);
         let (key, id) = (natural_key(resource), chosen_id(resource, &self.notes.owner));
         let taken: Vec<&str> = self.named_alike(sort, resource).map(|(path, _)| path).collect();
         let claims = self.claims(sort, resource);
@@ -252,7 +251,7 @@ impl End<'_> {
         };
         let is_rival = |other: &Value| {
             let is_other = kind(other) == sort.kind && uid(other) != uid(resource);
-            let is_beside = self.notes.parent_id(other) == parent;
+            let is_beside = self.is_beside(other, resource);
             let same_key = is_beside && key.is_some() && natural_key(other) == key;
             let same_id = id.is_some() && chosen_id(other, &self.notes.owner) == id;
             let has_it = known_path(other).is_some_and(|path| taken.contains(&path))

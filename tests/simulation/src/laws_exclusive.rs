@@ -44,7 +44,7 @@ impl End<'_> {
             let since = text(&other["metadata"]["creationTimestamp"]);
             rivals.iter().any(|rival| {
                 let is_older = since <= text(&rival["metadata"]["creationTimestamp"]);
-                let vies = vie(rival, other) && self.notes.parent_id(rival) == self.notes.parent_id(other);
+                let vies = vie(rival, other) && self.is_beside(other, rival);
                 vies && message(rival).starts_with(&claim) && (has_it || is_older)
             })
         })

@@ -82,9 +82,23 @@ impl End<'_> {
         let is_only = recorded_path(other).is_some() && recorded_path(other) == self.only_path(rival).as_deref();
         let is_held = held.is_some_and(|object| observes(other) || is_only || is_called(object, rival));
         let since = |object: &Value| text(&object["metadata"]["creationTimestamp"]).to_owned();
-        let is_beside = kind(other) == kind(rival) && self.notes.parent_id(other) == self.notes.parent_id(rival);
+        let is_beside = kind(other) == kind(rival) && self.is_beside(other, rival);
         let is_older = is_beside && natural_key(other) == natural_key(rival) && since(other) <= since(rival);
         (claims && (is_bound || is_held || is_older)) || (has_it && is_held)
+    }
+
+    /// Whether the other one's object is, or will be, beside this one's. Where what it belongs to is not to be found any more, what it has recorded,
+    /// or its open create, says where that is: "Whoever holds the recorded id or the mark wins" (law 12), and a reference to what is gone
+    /// voids no record. Nor does an object that went with its portal: absent is "a 404 in the API's own error shape while the parent answers"
+    /// (law 3).
+    pub(super) fn is_beside(&self, other: &Value, resource: &Value) -> bool {
+        let (theirs, own) = (self.notes.parent_id(other), self.notes.parent_id(resource));
+        let (None, Some(parent)) = (&theirs, &own) else { return theirs == own };
+        let Some(collection) = sort(kind(resource)).map(|sort| sort.collection(parent)) else { return false };
+        let rest = recorded_path(other).and_then(|path| path.strip_prefix(collection.as_str()));
+        let intent = &other["status"]["creating"];
+        let is_open = intent["path"] == collection.as_str() && text(&intent["uid"]) == uid(other);
+        is_open || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Where the object of a resource is whose parent has one at most.

@@ -1,8 +1,8 @@
 //! Identity providers: of one type a portal has one, and of all types one is enabled.
-use portico_simulation::plan::{Effect, Millis, Step};
-use serde_json::json;
+use portico_simulation::plan::{Action, Effect, Millis, Step};
+use serde_json::{Value, json};
 
-use crate::world::{apply, first, make, portal, provider, replay, sent, world};
+use crate::world::{apply, delete, first, konnect, make, portal, provider, remove, replay, sent, step, world};
 
 /// A provider of the portal `shop` of this type.
 fn typed(at: Millis, name: &str, type_: &str, enabled: bool) -> Step {
@@ -64,5 +64,39 @@ fn who_waits_for_one_that_waits_for_another_waits_in_no_circle() {
         typed(12_000, "fourth", "saml", false),
     ];
     let outcome = replay(&world(steps, Vec::new(), 13_000));
+    assert_eq!(sent(&outcome, "POST", "/identity-providers {"), 1, "{}", outcome.trace.join("\n"));
+}
+
+/// The portal `shop` has the provider `one`, is left behind and becomes `again`'s. Then comes a provider `two` of that.
+fn taken_over(enabled: bool, two: &Value) -> Vec<Step> {
+    let spec = json!({"connectionRef": {"name": "acme"}, "name": "shop", "lifecycle": {"adoption": "Adopt"}});
+    let (kind, namespace, name) = ("Portal".to_owned(), "world".to_owned(), "shop".to_owned());
+    let (key, value) = ("portico.dev/orphan".to_owned(), Some("true".to_owned()));
+    vec![
+        apply(1_000, portal("shop")),
+        typed(3_000, "one", "saml", enabled),
+        delete(6_000, "Portal", "shop"),
+        step(7_000, Action::Annotate { kind, namespace, name, key, value }),
+        apply(9_000, konnect("Portal", "again", &spec)),
+        apply(12_000, provider("two", two)),
+    ]
+}
+
+/// Seed 2035954, law 10: who has recorded the provider of a portal goes before another of its type, also when the portal became another
+/// resource's, and when it vanished with all that was in it. The oracle asked only for the object.
+#[test]
+fn who_has_recorded_a_provider_goes_first_although_its_portal_became_anothers_and_vanished() {
+    let two = json!({"portalRef": {"name": "again"}});
+    let steps = taken_over(false, &two).into_iter().chain([remove(15_000, "Portal", 0)]).collect();
+    let outcome = replay(&world(steps, Vec::new(), 15_001));
+    assert_eq!(sent(&outcome, "POST", "/identity-providers {"), 1, "{}", outcome.trace.join("\n"));
+}
+
+/// Beside seed 2035954: the same of a provider of another type, where both are to be the one that is enabled.
+#[test]
+fn who_is_enabled_goes_first_although_its_portal_became_anothers() {
+    let config = json!({"issuerUrl": "https://login.example.com", "clientId": "developer-portal"});
+    let two = json!({"portalRef": {"name": "again"}, "type": "oidc", "enabled": true, "config": config});
+    let outcome = replay(&world(taken_over(true, &two), Vec::new(), 13_000));
     assert_eq!(sent(&outcome, "POST", "/identity-providers {"), 1, "{}", outcome.trace.join("\n"));
 }
