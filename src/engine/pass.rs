@@ -169,12 +169,13 @@ impl<'e> Pass<'e> {
         if let Plan::Update(differences) = plan {
             self.hold().await?;
             done.updated = true;
-            let updated = self.update(resolved, &object, &differences).await;
+            let is_marked = mark::read(&object, &self.engine.owner, self.key) == Mark::Ours;
+            let takes_over = identified.adopted && !done.created && !is_marked;
+            let updated = self.update(resolved, &object, &differences, takes_over).await;
             if !(fresh || sends || done.created) {
                 done.corrected = differences;
             }
-            let is_marked = mark::read(&object, &self.engine.owner, self.key) == Mark::Ours;
-            if updated.is_err() && identified.adopted && !is_marked {
+            if updated.is_err() && takes_over {
                 // Not taken over yet: the next pass finds it as this one did.
                 (self.status.id, self.status.remote, self.status.creating) = before;
             }

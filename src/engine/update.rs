@@ -16,7 +16,8 @@ use super::{
 use crate::remote::{ApiError, Call, Path, Update};
 
 impl Pass<'_> {
-    /// Sends the differences. `read` is the object as this pass read it; the answer is the object as it is now.
+    /// Sends the differences. `read` is the object as this pass read it; the answer is the object as it is now. `takes_over`: it becomes
+    /// this resource's with this update, and not before.
     ///
     /// # Errors
     /// [`Stop`] where the API refuses, or its answer was lost.
@@ -25,11 +26,11 @@ impl Pass<'_> {
         resolved: &Resolved,
         read: &Value,
         differences: &[Difference],
+        takes_over: bool,
     ) -> Result<Value, Stop> {
         let path = self.recorded_path()?;
         if !self.ops.is_repeatable() {
-            self.status.updating = Some(Updating { token: self.engine.token(), uid: self.object.uid().to_owned() });
-            self.write_status(Precondition::Version).await?;
+            self.announce_update(takes_over).await?;
         }
         let answer = match resolved.link().api().update() {
             Update::Patch => {
@@ -52,6 +53,20 @@ impl Pass<'_> {
             Err(ApiError::Absent(words)) => Err(self.reference_gone(&words)),
             Err(error) => Err(self.refusal(&link, error)),
         }
+    }
+
+    /// Writes that an update is about to be sent. What is only now being taken over is recorded when the API has taken the update: a record
+    /// that each refusal took back would come and go for ever (law 4), and wake whoever refers to the object or claims it.
+    async fn announce_update(&mut self, takes_over: bool) -> Result<(), Stop> {
+        self.status.updating = Some(Updating { token: self.engine.token(), uid: self.object.uid().to_owned() });
+        let taken = self.status.clone();
+        if takes_over {
+            let stored = self.object.status();
+            (self.status.id, self.status.remote, self.status.creating) = (stored.id, stored.remote, stored.creating);
+        }
+        let written = self.write_status(Precondition::Version).await;
+        self.status = taken;
+        written
     }
 
     async fn replace(

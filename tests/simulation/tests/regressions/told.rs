@@ -19,6 +19,32 @@ fn an_action_that_waits_for_a_consent_at_the_api_says_the_same_at_every_try() {
     replay(&identity_world(vec![apply(1_000, acp("ConsentAction", "sign-up", &spec))], Vec::new(), 2_000));
 }
 
+/// Seed 2059768, law 4: each try at a consent that is to be taken over recorded it before it was sent, and forgot it again when the API
+/// refused it. Whoever refers to the consent was woken each time.
+#[test]
+fn a_consent_that_cannot_be_taken_over_is_not_recorded_and_forgotten_at_every_try() {
+    let consent = json!({
+        "connectionRef": {"name": "identity"},
+        "updateExistingGrants": "keepCurrent",
+        "validFrom": "2031-01-01T00:00:00Z",
+        "lifecycle": {"adoption": "Adopt", "id": "${id:Consent:strange}"},
+    });
+    let action = json!({
+        "connectionRef": {"name": "identity"},
+        "name": "Sign-up",
+        "consents": [{"consentRef": {"name": "marketing"}, "required": true}],
+    });
+    let steps = vec![
+        make(0, "Consent", "strange"),
+        apply(1_000, acp("Consent", "marketing", &consent)),
+        apply(3_000, acp("ConsentAction", "sign-up", &action)),
+    ];
+    let outcome = replay(&identity_world(steps, Vec::new(), 4_000));
+    let trace = outcome.trace.join("\n");
+    assert!(sent(&outcome, "PUT", "/consents/strange {") > 1, "it is tried again: {trace}");
+    assert_eq!(sent(&outcome, "patch consents/status world/marketing {", "\"remote\":"), 0, "{trace}");
+}
+
 /// Seeds 71559 and 80041, laws 9 and 10: the write of a status was given up, and took effect after the one that had replaced it. The
 /// resource said for ever that it waits for what had come long ago.
 #[test]
