@@ -154,7 +154,7 @@ impl Notes {
             // What a stranger made there after ours had gone is no outcome of our create (law 2: "The same name is never proof").
             .filter(|(path, made)| made.uids.iter().any(|uid| uid == meant) && !self.is_strangers(path, made))
             .map(|(path, _)| path.as_str());
-        let recorded = recorded_path(&object);
+        let recorded = recorded_path(&object).filter(|path| !self.was_replaced(path, meant));
         for path in made.chain(recorded) {
             let Some(found) = objects.get(path) else { continue };
             // Somebody else has it by now, or it belongs to another installation.

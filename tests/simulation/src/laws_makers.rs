@@ -94,6 +94,15 @@ impl Notes {
         self.estranged.contains(path) || self.appeared.get(path).is_some_and(|at| *at > made.at)
     }
 
+    /// Whether what is at the path that a deleted resource has recorded was made by a stranger, after the API had said to a DELETE of its
+    /// deletion that nothing is there any more. It has not to be looked for again: a deletion "ends when the API accepts" (law 5), and
+    /// "absent is a 404 in the API's own error shape" (law 3). What came before that DELETE still has to go, as what is recorded (law 2b).
+    pub(super) fn was_replaced(&self, path: &str, uid: &str) -> bool {
+        let going = self.resources.get(uid).and_then(|seen| seen.going);
+        let emptied = self.emptied.get(path).filter(|at| going.is_some_and(|going| going <= **at));
+        emptied.is_some_and(|at| self.appeared.get(path).is_some_and(|came| came >= at))
+    }
+
     /// Whether a plan's faults may have answered a request with a refusal of their own: that is definite, and nobody told us of it.
     pub(super) fn may_be_refused(world: &World, operation: &str, sent: Millis) -> bool {
         world.plan.faults.iter().any(|fault| {

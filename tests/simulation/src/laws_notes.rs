@@ -58,6 +58,8 @@ pub(super) struct Notes {
     pub(super) adopted: BTreeSet<String>,
     /// When the operator's DELETE of an object was carried out.
     pub(super) deleted: BTreeMap<String, Millis>,
+    /// When the operator's DELETE last left nothing at a path: it was carried out, or the API answered that nothing is there.
+    pub(super) emptied: BTreeMap<String, Millis>,
     /// Creates on their way, by the number of the request.
     pub(super) flights: BTreeMap<u64, Flight>,
     /// Entries of teams that the operator added, by path.

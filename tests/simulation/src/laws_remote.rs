@@ -293,6 +293,10 @@ impl Notes {
         }
         let flight = self.flights.remove(&request.number);
         let now = world.now();
+        let is_delete = request.method == Method::DELETE && place.rest.is_empty();
+        if is_delete && (answer.is_success() || answer.status == 404) {
+            self.emptied.insert(place.path.clone(), now);
+        }
         if !answer.is_success() {
             self.refusals.insert((place.path.clone(), answer.status), now);
             if let Some(portal) = &place.portal {
@@ -303,7 +307,7 @@ impl Notes {
         }
         if let Some(flight) = flight {
             self.create_is_done(world, &place, flight.uids, answer);
-        } else if request.method == Method::DELETE && place.rest.is_empty() {
+        } else if is_delete {
             self.test("law 6");
             if let Some(kind) = self.protected.get(&place.path)
                 && !is_served(world, kind)

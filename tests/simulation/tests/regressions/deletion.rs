@@ -172,6 +172,30 @@ fn a_stranger_may_take_the_chosen_id_of_a_server_that_has_gone() {
     assert_eq!(sent(&outcome, "DELETE", "/servers/chosen"), 1, "{}", outcome.trace.join("\n"));
 }
 
+/// Seed 2077301, laws 2, 3 and 5: a stranger took a chosen id between the DELETE of the server and the end of its resource. The deletion has
+/// ended with the DELETE, whether the server was made or taken over, and what the stranger made stays.
+#[test]
+fn a_stranger_may_take_the_chosen_id_of_a_server_while_its_deletion_ends() {
+    for is_adopted in [false, true] {
+        let adoption = if is_adopted { "Adopt" } else { "Refuse" };
+        let spec = json!({"id": "chosen", "lifecycle": {"adoption": adoption, "deletion": "Delete"}});
+        let found = is_adopted.then(|| make(1_000, "AuthorizationServer", "chosen"));
+        let mut steps: Vec<Step> = found.into_iter().collect();
+        steps.extend([
+            apply(2_000, server("login", &spec)),
+            delete(12_000, "AuthorizationServer", "login"),
+            make(13_000, "AuthorizationServer", "chosen"),
+        ]);
+        // The DELETE is carried out at once, and answered after the stranger came.
+        let slow = first("deleteAuthorizationServer", Effect::Slow(3_000));
+        let outcome = replay(&identity_world(steps, vec![slow], 13_001));
+        let trace = outcome.trace.join("\n");
+        let is_made = |line: &&String| line.contains("stranger POST") && line.contains("-> 201");
+        assert_eq!(outcome.trace.iter().filter(is_made).count(), 1 + usize::from(is_adopted), "{trace}");
+        assert_eq!(sent(&outcome, "DELETE", "/servers/chosen"), 1, "{trace}");
+    }
+}
+
 /// Seed 78120, law 10: the CRD of portals went, and a new token was taken for one of another account: all that was still recorded was a
 /// webhook that nobody had set, and the API does not show that.
 #[test]
