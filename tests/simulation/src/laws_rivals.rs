@@ -80,7 +80,8 @@ impl End<'_> {
         let is_bound = !observes(other) && !lifecycle(other, "id").is_empty();
         let held = recorded_path(other).and_then(|path| self.objects.get(path));
         let is_only = recorded_path(other).is_some() && recorded_path(other) == self.only_path(rival).as_deref();
-        let is_held = held.is_some_and(|object| observes(other) || is_only || is_called(object, rival));
+        let is_held = held.is_some_and(|object| observes(other) || is_only || is_called(object, rival))
+            || (is_only && self.went_with_its_parent(other));
         let since = |object: &Value| text(&object["metadata"]["creationTimestamp"]).to_owned();
         let is_beside = kind(other) == kind(rival) && self.is_beside(other, rival);
         let is_older = is_beside && natural_key(other) == natural_key(rival) && since(other) <= since(rival);
@@ -101,10 +102,23 @@ impl End<'_> {
         is_open || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Where the object of a resource is whose parent has one at most.
+    /// Where the object of a resource is whose place below its parent is known beforehand: the parent has one at most, or the id is chosen.
     fn only_path(&self, resource: &Value) -> Option<String> {
-        let sort = sort(kind(resource)).filter(|sort| sort.is_single())?;
-        Some(sort.collection(&self.notes.parent_id(resource)?))
+        let sort = sort(kind(resource))?;
+        let collection = sort.collection(&self.notes.parent_id(resource)?);
+        if sort.is_single() {
+            return Some(collection);
+        }
+        chosen_id(resource, &self.notes.owner).map(|id| format!("{collection}/{id}"))
+    }
+
+    /// Whether what a resource has recorded went with what it was below. That is not absent, which is "a 404 in the API's own error shape
+    /// while the parent answers" (law 3), so the record stands, and "Whoever holds the recorded id or the mark wins" (law 12): until the
+    /// parent is made again, elsewhere, which "creates are held (`MassAbsence`)" (law 3) may put off until a person says so. The record is
+    /// one of those that vanished then: without it there might be no mass any more.
+    fn went_with_its_parent(&self, resource: &Value) -> bool {
+        let is_gone = |parent: String| !self.objects.contains_key(&parent) && !self.is_elsewhere(resource);
+        recorded_parent(resource).is_some_and(is_gone)
     }
 
     /// Whether one of them waits for one that is paused, and is older or has the object: a pause gives up no claim.
@@ -120,6 +134,14 @@ impl End<'_> {
             })
         })
     }
+}
+
+/// Where that is which a recorded object belongs to, as recipes say it: in so many words, or above the list that shows the object.
+fn recorded_parent(resource: &Value) -> Option<String> {
+    let above = |path: &str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
+    let (path, remote) = (recorded_path(resource)?, &resource["status"]["remote"]);
+    let listing = || remote["listing"].as_str().map(str::to_owned).or_else(|| above(path));
+    remote["parent"].as_str().map(str::to_owned).or_else(|| above(&listing()?))
 }
 
 /// Whether an object at the API is called what a resource wants its own to be called.
@@ -142,6 +164,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_an_object_belongs_to_is_named_or_above_the_list_that_shows_it() {
+        let of = |remote: Value| {
+            let mut resource = json!({"metadata": {"uid": "u"}, "status": {"id": "x", "remote": remote}});
+            resource["status"]["remote"]["uid"] = json!("u");
+            recorded_parent(&resource)
+        };
+        let domain = json!({"path": "/v3/portals/p/custom-domain", "parent": "/v2/portals/p"});
+        assert_eq!(of(domain).as_deref(), Some("/v2/portals/p"));
+        assert_eq!(of(json!({"path": "/v2/portals/p/product-versions/x"})).as_deref(), Some("/v2/portals/p"));
+        assert_eq!(of(json!({"path": "/clients/x", "listing": "/servers/s/clients"})).as_deref(), Some("/servers/s"));
+        assert_eq!(of(json!({"path": "/v2/portals/p/teams/x", "observed": true})), None);
+    }
 
     #[test]
     fn who_waits_for_its_own_secret_waits_for_no_rival() {

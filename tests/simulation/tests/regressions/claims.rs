@@ -306,6 +306,36 @@ fn the_record_of_what_is_gone_is_in_nobodys_way_once_its_resource_only_looks() {
     }
 }
 
+/// Seed 3004310: a portal had gone with its domain, which is a mass: nothing is made again until a person says so, and the record of the domain
+/// stands, though its resource only looks by now. Two others wait for it, no longer than the portal is away; the oracle said for ever.
+#[test]
+fn the_record_of_what_went_with_its_portal_stands_until_the_portal_is_made_again() {
+    let domain = |name: &str| {
+        let (hostname, ssl) = (format!("{name}.example.com"), json!({"domainVerificationMethod": "http"}));
+        let spec = json!({"portalRef": {"name": "shop"}, "hostname": hostname, "ssl": ssl});
+        konnect("PortalCustomDomain", name, &spec)
+    };
+    for confirmed in [false, true] {
+        let (kind, namespace, name) = ("PortalCustomDomain".to_owned(), "world".to_owned(), "one".to_owned());
+        let looks = json!({"lifecycle": {"mode": "Observe"}});
+        let mut steps = vec![
+            apply(500, portal("shop")),
+            apply(2_050, domain("one")),
+            apply(4_050, domain("two")),
+            apply(6_050, domain("three")),
+            remove(8_000, "Portal", 0),
+            step(9_000, Action::Edit { kind, namespace: namespace.clone(), name, spec: looks }),
+        ];
+        let (kind, name) = ("KonnectConnection".to_owned(), "acme".to_owned());
+        let (key, value) = ("portico.dev/confirm-absence".to_owned(), Some("${absence}".to_owned()));
+        steps.extend(confirmed.then(|| step(20_000, Action::Annotate { kind, namespace, name, key, value })));
+        let outcome = replay(&world(steps, Vec::new(), 20_001));
+        let (trace, times) = (outcome.trace.join("\n"), 1 + usize::from(confirmed));
+        assert_eq!(sent(&outcome, "POST", "/v2/portals {"), times, "{trace}");
+        assert_eq!(sent(&outcome, "POST", "/custom-domain {"), times, "the next one has it in the new portal: {trace}");
+    }
+}
+
 /// Seed 1044816: two wait for the settings of a portal that a third has recorded, whose own portal was left behind, and was taken over by the
 /// resource that the two refer to. Nobody waits in a circle, and the oracle said so.
 #[test]
