@@ -21,7 +21,7 @@ use super::{
     report::backoff,
     spec::{ConnectionCommon, annotations},
     status::{State, conditions},
-    stop::{Judgement, Stop},
+    stop::{Again, Halt, Judgement, Stop},
 };
 
 /// So long a refusal to erase what is kept may pass, before the deletion ends without that.
@@ -59,7 +59,11 @@ impl ConnectionPass<'_> {
                 Err(stop) => {
                     let is_refused = matches!(stop, Stop::Kube(KubeError::Forbidden(_)));
                     let pause = if is_refused { Duration::from_secs(5) } else { Duration::from_millis(100) };
-                    let later = Some((Instant::now() + pause, Lane::Retry));
+                    let due = match stop {
+                        Stop::Halt(Halt { again: Again::At(at), .. }) => at,
+                        _ => Instant::now() + pause,
+                    };
+                    let later = Some((due, Lane::Retry));
                     Outcome { word: "kubernetes", requests: self.requests, later }
                 }
             };
@@ -87,7 +91,13 @@ impl ConnectionPass<'_> {
     /// Erases what was kept for deletions, which nobody could find any more afterwards, and removes the finalizer.
     async fn let_go(&mut self) -> Result<(), Stop> {
         match self.erase_escrow().await {
-            Ok(()) => {}
+            Ok(()) => {
+                // Afterwards nobody would find what was sent to be kept, had no answer, and turns up late (law 5).
+                if let Some(until) = self.engine.late_secret(self.object.uid()) {
+                    let message = "what is kept for deletions may still turn up; erasing it after the wait";
+                    return Err(Stop::wait_until(Reason::Deleting, message, until));
+                }
+            }
             // A deletion always ends. But a refusal may pass, and afterwards nobody would find what is kept.
             Err(KubeError::Forbidden(why)) if self.is_out_of_patience() => {
                 let name = escrow::name(self.key, self.object.uid());

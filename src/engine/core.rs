@@ -100,6 +100,8 @@ pub struct Memory {
     /// Of a connection: who writes or erases what is kept has it alone; others have it from when they have seen that it is there until
     /// they count as users.
     pub escrow_turn: Arc<RwLock<()>>,
+    /// Until when a Secret that this process sent for it, without an answer, may still turn up: kept for a connection, or an output.
+    pub late_secret: Option<Instant>,
     /// Of a connection: the collections that are far larger than what is ours in them.
     pub huge: BTreeMap<Path, Huge>,
 }

@@ -63,8 +63,8 @@ impl Pass<'_> {
         drop(kept);
         body.extend(resolved.desired.initial.clone());
         body.extend(resolved.desired.along.clone());
-        // Between the first look and now a rival may have come. Nothing was sent yet, so nothing is open.
-        if let Err(stop) = self.claim(resolved) {
+        // Between the first look and now a rival may have come, or another credential. Nothing was sent yet, so nothing is open.
+        if let Err(stop) = self.claim(resolved).and_then(|()| self.check_credential(resolved)) {
             self.status.creating = None;
             return Err(stop);
         }

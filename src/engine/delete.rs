@@ -75,6 +75,12 @@ impl Pass<'_> {
         if self.object.is_paused() {
             return Err(blocked("the resource is paused; remove the annotation portico.dev/paused"));
         }
+        let late = self.engine.late_secret(self.object.uid()).filter(|until| *until > Instant::now());
+        if let Some(until) = late {
+            // Nobody would find it once this resource is gone. Before the object goes: its DELETE is not sent twice.
+            let message = "the output Secret may still turn up; deleting it after the wait";
+            return Err(Stop::wait_until(Reason::Deleting, message, until));
+        }
         let (owner, uid) = (self.engine.owner.clone(), self.object.uid().to_owned());
         if let Some(recipe) = self.status.recorded(&owner, &uid).cloned() {
             return self.by_recipe(&recipe).await;

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use tokio::sync::OwnedRwLockWriteGuard;
+use tokio::{sync::OwnedRwLockWriteGuard, time::Instant};
 use url::Url;
 
 use super::{
-    cache::AnyKind,
     connect::ConnectionPass,
     connect_build::fingerprint,
     core::Engine,
@@ -17,9 +16,7 @@ use super::{
     kubernetes::KubeError,
     links::Known,
     mark::hex,
-    raw::Raw,
     reason::Reason,
-    resolve::parse_connection,
     secrets::Stored,
     spec::{ConnectionCommon, annotations},
     stop::Stop,
@@ -121,22 +118,6 @@ fn digest(data: &Data) -> String {
 }
 
 impl Engine {
-    /// The connection of a resource that has just written its id, where nothing is kept for the connection yet.
-    pub(super) fn awaits_escrow(&self, key: &Key, object: &Raw) -> Option<Key> {
-        if !self.settings.escrow || !object.is_held() {
-            return None;
-        }
-        let Some(AnyKind::Resource(ops)) = self.cache.ops(key.kind) else { return None };
-        let status = object.status();
-        let recipe = status.recorded(&self.owner, object.uid())?;
-        let connection = parse_connection(ops, &recipe.connection)?;
-        let known = self.links.get(&connection)?;
-        let works = known.verified && known.trouble.is_none() && known.link.gate().is_shut().is_none();
-        let uid = self.cache.get(&connection)?.uid().to_owned();
-        let waits = self.remember(&uid, |memory| matches!(memory.escrow, Kept::Unknown | Kept::Nothing));
-        (works && waits).then_some(connection)
-    }
-
     /// Writes what is kept for a connection, where it is not that already. For those alone who have its turn.
     pub(super) async fn write_escrow(&self, key: &Key, uid: &str, data: &Data) -> Result<(), KubeError> {
         let kept = Kept::These(digest(data));
@@ -158,7 +139,7 @@ impl Engine {
         let owner = [(annotations::OWNER_UID, uid.to_owned()), (annotations::OWNER, key.to_string())];
         stored.annotations.extend(owner.map(|(annotation, value)| (annotation.to_owned(), value)));
         if stored.uid.is_empty() {
-            self.kube.create_secret(namespace, &name, &stored).await?;
+            self.make_secret(uid, namespace, &name, &stored).await?;
         } else {
             self.kube.replace_secret(namespace, &name, &stored).await?;
         }
@@ -233,13 +214,18 @@ impl ConnectionPass<'_> {
 
     /// Erases what is kept. For those alone who have the [`turn`](Self::turn), and have seen since that there are no users.
     pub(super) async fn erase_escrow(&self) -> Result<(), KubeError> {
-        if self.kept() == Kept::Nothing {
+        let (now, late) = (Instant::now(), self.engine.late_secret(self.object.uid()));
+        if self.kept() == Kept::Nothing && late.is_none() {
             return Ok(());
         }
         let (namespace, name) = self.escrow_secret();
         if let Some(stored) = self.read_escrow().await? {
             let version = &stored.resource_version;
             self.engine.kube.delete_secret(namespace, &name, &stored.uid, version).await?;
+        }
+        // Until then what was sent without an answer may turn up after this look.
+        if late.is_some_and(|until| until <= now) {
+            self.engine.remember(self.object.uid(), |memory| memory.late_secret = None);
         }
         self.note_kept(Kept::Nothing);
         Ok(())

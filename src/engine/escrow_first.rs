@@ -2,6 +2,7 @@
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{
+    cache::AnyKind,
     context::Secrets,
     core::Engine,
     escrow::{Kept, name},
@@ -11,7 +12,7 @@ use super::{
     pass::Pass,
     raw::Raw,
     reason::Reason,
-    resolve::{Resolved, connection_key},
+    resolve::{Resolved, connection_key, parse_connection},
     spec::Common,
     stop::Stop,
 };
@@ -39,8 +40,24 @@ impl Pass<'_> {
     pub(super) async fn keep_adopted(&self, resolved: &Resolved, adopted: bool) -> Result<(), Stop> {
         if adopted && resolved.writes {
             self.keep_first(resolved).await?;
+            self.check_credential(resolved)?;
         }
         Ok(())
+    }
+
+    /// Whether this pass speaks with the credential that the connection has now. While nothing was recorded yet another one may have been
+    /// taken, and that may be of another account: what is made or taken over in the one before would then be looked for there (law 3).
+    ///
+    /// # Errors
+    /// [`Stop`] where there is another one: the pass after this one begins with that.
+    pub(super) fn check_credential(&self, resolved: &Resolved) -> Result<(), Stop> {
+        let (connection, used) = (&resolved.connection, &resolved.known);
+        let now = self.engine.links.get(connection);
+        if now.is_some_and(|now| now.uid == used.uid && now.fingerprint == used.fingerprint) {
+            return Ok(());
+        }
+        let message = format!("{connection} has another credential since; going on with that one");
+        Err(Wait::new(Reason::ConnectionNotReady, message).into())
     }
 
     /// Whether certainly nothing was made for this resource, of which nothing is recorded: the connection that it names cannot be used,
@@ -52,6 +69,22 @@ impl Pass<'_> {
 }
 
 impl Engine {
+    /// The connection of a resource that has just written its id, where nothing is kept for the connection yet.
+    pub(super) fn awaits_escrow(&self, key: &Key, object: &Raw) -> Option<Key> {
+        if !self.settings.escrow || !object.is_held() {
+            return None;
+        }
+        let Some(AnyKind::Resource(ops)) = self.cache.ops(key.kind) else { return None };
+        let status = object.status();
+        let recipe = status.recorded(&self.owner, object.uid())?;
+        let connection = parse_connection(ops, &recipe.connection)?;
+        let known = self.links.get(&connection)?;
+        let works = known.verified && known.trouble.is_none() && known.link.gate().is_shut().is_none();
+        let uid = self.cache.get(&connection)?.uid().to_owned();
+        let waits = self.remember(&uid, |memory| matches!(memory.escrow, Kept::Unknown | Kept::Nothing));
+        (works && waits).then_some(connection)
+    }
+
     /// The connection that a resource names, or that its parent brings.
     pub(super) fn connection_of(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Option<Key> {
         let common = object.spec::<Common>().ok()?;

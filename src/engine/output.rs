@@ -294,7 +294,7 @@ impl Pass<'_> {
                 Some(self.engine.write_secret(namespace, name, write).await)
             }
             None => {
-                let write = kube.create_secret(namespace, name, &wanted);
+                let write = self.engine.make_secret(self.object.uid(), namespace, name, &wanted);
                 Some(self.engine.write_secret(namespace, name, write).await)
             }
         };

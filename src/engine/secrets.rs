@@ -10,8 +10,12 @@ use kube::{
     Api,
     api::{DeleteParams, PostParams, Preconditions},
 };
+use tokio::time::Instant;
 
-use super::kubernetes::{FIELD_MANAGER, KubeError, Kubernetes};
+use super::{
+    core::Engine,
+    kubernetes::{FIELD_MANAGER, KubeError, Kubernetes},
+};
 
 /// Who made a Secret, as kubectl and dashboards show it.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "portico");
@@ -123,5 +127,32 @@ impl Kubernetes {
             Ok(_) | Err(KubeError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Engine {
+    /// Makes a Secret for the resource or connection of this UID. One without an answer may turn up later: what goes with its owner has to
+    /// be looked for until then, or nobody would find it any more (law 5).
+    ///
+    /// # Errors
+    /// As [`Kubernetes::create_secret`].
+    pub(super) async fn make_secret(
+        &self,
+        uid: &str,
+        namespace: &str,
+        name: &str,
+        secret: &Stored,
+    ) -> Result<Stored, KubeError> {
+        let made = self.kube.create_secret(namespace, name, secret).await;
+        if matches!(made, Err(KubeError::Other(_))) {
+            let until = Instant::now() + self.settings.consistency;
+            self.remember(uid, |memory| memory.late_secret = Some(until));
+        }
+        made
+    }
+
+    /// Until when a Secret of this owner may turn up. It may lie in the past: nobody has looked since.
+    pub(super) fn late_secret(&self, uid: &str) -> Option<Instant> {
+        self.remember(uid, |memory| memory.late_secret)
     }
 }

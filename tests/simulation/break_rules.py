@@ -162,7 +162,7 @@ RULES = [
     ("escrow", "the credential that works is not kept for deletions", ("engine/escrow.rs",
         "        if self.kept(uid) == kept {", "        self.note_kept(uid, kept.clone());\n        if self.kept(uid) == kept {")),
     ("escrow-first", "nothing is kept before a create", never("engine/escrow_first.rs", "!is_kept() {")),
-    ("escrow-erased", "what was kept for deletions is not erased", always("engine/escrow.rs", "self.kept() == Kept::Nothing {")),
+    ("escrow-erased", "what was kept for deletions is not erased", always("engine/escrow.rs", "self.kept() == Kept::Nothing && late.is_none() {")),
 
     # The sweep. It keeps no digests: freshness is that only an owner's own look says what is in order.
     ("sweep-absent", "what a sweep does not see is in order", ("engine/sweep.rs",
@@ -174,17 +174,17 @@ RULES = [
     ("sweep-duplicates", "a sweep overlooks duplicates", never("engine/sweep.rs", "one.status.id.as_deref() != Some(*id) {")),
     ("sweep-late", "a sweep overlooks the late effect of a create", never("engine/sweep.rs", "late_ones(one, items) {")),
     ("in-order", "after a restart whatever was accepted once is in order", ("engine/order.rs",
-        "is_settled(&self.status, leaves) && answered && closed && handed_out && sent",
-        "(true || is_settled(&self.status, leaves) && answered && closed && handed_out && sent)")),
+        "settled && answered && handed_out && held && sent",
+        "(true || settled && answered && handed_out && held && sent)")),
 
     # Deletion.
     ("crd", "the CRD is not read before a remote delete", never("engine/delete.rs", "!self.engine.kube.is_crd_live(self.ops.info()).await? {")),
     ("delete-404", "a 404 to a DELETE counts as gone", ("engine/remove.rs", "            Ok(_) => true,",
         "            Ok(_) => true,\n            Err(ApiError::Absent(_)) if true => false,")),
     ("delete-settles", "a deletion leaves an open intent as it is",
-        never("engine/delete.rs", "let Some(intent) = self.status.intent(&owner, &uid).cloned() {")),
+        never("engine/delete.rs", "let Some(intent) = self.open_create() {")),
     ("delete-waits", "a deletion settles an intent without the wait", never("engine/delete.rs", "Instant::now() < due {")),
-    ("delete-waits-marked", "a deletion looks for its mark or id without the wait", ("engine/delete.rs",
+    ("delete-waits-marked", "a deletion looks for its mark or id without the wait", ("engine/seek.rs",
         "unsettled.filter(|until| *until > Instant::now()) {", "unsettled.filter(|until| false && *until > Instant::now()) {")),
     ("delete-unverified", "a deletion goes through a credential that was never tried", never("engine/delete.rs", "!known.verified {")),
     ("retain", "Retain deletes", never("engine/delete.rs", "self.ops.deletion(&lifecycle) == Deletion::Retain {")),

@@ -114,7 +114,11 @@ impl Notes {
             }
             self.note_credential(world, &object);
             self.check_own(world, &object);
+            let recorded = recorded_path(&object).map(str::to_owned);
             self.see(object, world.now());
+            if let Some(path) = recorded {
+                self.note_taken(world, &path);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     look::{is_deleting, label, own_connection, recorded_path, uid},
     notes::{FOREIGN, Made, Notes, Seen},
-    sorts::{Place, Shape, items, objects, sort, text},
+    sorts::{Place, Shape, items, objects, place, sort, text},
 };
 use crate::{
     plan::{Effect, Millis, Side},
@@ -184,6 +184,24 @@ impl Notes {
             }
         };
         self.resources.values().any(|seen| seen.object["kind"] == sort.kind && gives(seen))
+    }
+
+    /// A status has just recorded an object. Where a spec gave that away under the name that it has now, it is the resource's own from here
+    /// on, whatever a stranger calls it later (law 2b: "its id was recorded in status by this installation, for this UID, on this account").
+    /// What already equals its spec is taken over without a write, and the first write may come long after.
+    pub(super) fn note_taken(&mut self, world: &World, path: &str) {
+        if self.made.contains_key(path) || self.adopted.contains(path) {
+            return;
+        }
+        // Nobody can give the others another name, and ACP has none of these.
+        let found = place(Api::Konnect, path).filter(|found| found.sort.shape == Shape::Collection);
+        let Some(found) = found else { return };
+        self.find_parents();
+        let state = world.state_of(Api::Konnect);
+        let object = objects(&state).get(path).copied();
+        if object.is_some_and(|object| self.is_given(&found, object, world.now())) {
+            self.adopted.insert(path.to_owned());
+        }
     }
 
     /// The UID of the resource whose open create was to make what is at this path, under an id that its spec says.

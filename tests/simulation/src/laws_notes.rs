@@ -208,7 +208,8 @@ impl Notes {
         seen.object = object;
     }
 
-    fn find_parents(&mut self) {
+    /// Takes note of the ids of the parents, as far as they are known by now.
+    pub(super) fn find_parents(&mut self) {
         let found: Vec<(String, String)> = self
             .resources
             .iter()

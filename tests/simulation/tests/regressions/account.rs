@@ -2,7 +2,7 @@
 use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
 use serde_json::json;
 
-use crate::world::{apply, delete, first, first_lost, made, portal, remove, replay, sent, step, token, world};
+use crate::world::{apply, delete, first, first_lost, made, make, portal, remove, replay, sent, step, token, world};
 
 /// Seed 4297, law 10: whoever began to wait while the API was down still said so when it was up and the credential had been revoked.
 #[test]
@@ -179,4 +179,31 @@ fn where_one_of_the_recorded_portals_answers_to_a_token_the_others_are_made_ther
     ];
     let outcome = replay(&world(steps, Vec::new(), 77_001));
     assert_eq!(made(&outcome, "POST /v2/portals {"), 3, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 3050656, law 3: a pass that had begun with one token made a portal after the connection had taken the token of another organization,
+/// where nothing was recorded yet that would have told. There it was looked for, and made once more. The same for what it takes over.
+#[test]
+fn what_began_with_one_token_is_not_made_with_it_once_another_is_in_use() {
+    for adoption in ["Refuse", "Adopt"] {
+        let mut shop = portal("shop");
+        shop["spec"]["lifecycle"] = json!({ "adoption": adoption });
+        let mut steps = vec![apply(20_000, shop), token(20_300, "kpat_other_organization")];
+        if adoption == "Adopt" {
+            steps.insert(0, make(10_000, "Portal", "shop"));
+        }
+        // The pass looks whether there is such a portal, and the answer comes when the other token is in use.
+        let slow = Fault {
+            side: Side::Remote,
+            from: 20_000,
+            until: 20_250,
+            nth: 0,
+            times: 1,
+            what: "list-portals".to_owned(),
+            effect: Effect::Slow(2_000),
+        };
+        let outcome = replay(&world(steps, vec![slow], 120_000));
+        assert_eq!(made(&outcome, "POST /v2/portals {"), 1, "{}", outcome.trace.join("\n"));
+        assert_eq!(sent(&outcome, "PATCH", "/v2/portals/"), 0, "{}", outcome.trace.join("\n"));
+    }
 }

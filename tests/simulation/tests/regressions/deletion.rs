@@ -3,7 +3,7 @@ use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
 use serde_json::json;
 
 use crate::world::{
-    apply, delete, first, first_lost, identity_world, konnect, make, portal, replay, sent, server, step, world,
+    acp, apply, delete, first, first_lost, identity_world, konnect, make, portal, replay, sent, server, step, world,
 };
 
 /// Seed 2163, law 2: of two teams that an open create may have made a person deleted the right one, as they were asked to, and the deletion
@@ -287,4 +287,59 @@ fn a_namespace_ends_although_the_first_try_to_keep_its_new_token_failed() {
         let kept = outcome.trace.iter().any(|line| line.contains(" r0.0 ") && line.contains("update secrets portico-"));
         assert!(kept, "the new token is not kept:\n{}", outcome.trace.join("\n"));
     }
+}
+
+/// The first create of a Secret from then on takes effect soon after it was given up.
+fn late_secret(from: u64) -> Fault {
+    Fault {
+        side: Side::Kubernetes,
+        from,
+        until: from + 10_000,
+        nth: 0,
+        times: 1,
+        what: "create secrets".to_owned(),
+        effect: Effect::Late(7_000),
+    }
+}
+
+/// Seed 3015156, law 5: what was to be kept for a connection turned up after the connection had gone; the same where the connection stays,
+/// has looked in vain for what to erase, and goes much later.
+#[test]
+fn what_is_kept_for_a_connection_goes_with_it_although_it_turns_up_late() {
+    let (kind, namespace, name) = ("KonnectConnection".to_owned(), "world".to_owned(), "acme".to_owned());
+    let look = Action::Edit { kind, namespace, name, spec: json!({"resyncInterval": "50s"}) };
+    for end in [3_001, 30_000] {
+        let mut steps = vec![
+            apply(2_000, portal("shop")),
+            delete(3_000, "Portal", "shop"),
+            step(8_000, look.clone()),
+            delete(end, "KonnectConnection", "acme"),
+        ];
+        steps.sort_by_key(|step| step.at);
+        let outcome = replay(&world(steps, vec![late_secret(1_000)], 31_000));
+        let trace = outcome.trace.join("\n");
+        assert_eq!(sent(&outcome, "create secrets portico-system/", "[Late(7000)]"), 1, "{trace}");
+        assert_eq!(sent(&outcome, "delete secrets", "portico-escrow-"), 1, "{trace}");
+    }
+}
+
+/// Beside it, law 5: the same of the Secret that a client was to hand its credentials out in.
+#[test]
+fn an_output_secret_goes_with_its_client_although_it_turns_up_late() {
+    let client = |name: &str| {
+        let (server, secret) = (json!({"name": "login"}), json!({"name": format!("{name}-credentials")}));
+        let spec = json!({"serverRef": server, "credentialsSecret": secret, "lifecycle": {"deletion": "Delete"}});
+        acp("OAuthClient", name, &spec)
+    };
+    let steps = vec![
+        apply(2_000, server("login", &json!({}))),
+        // The key of the digests is made for the first one.
+        apply(4_000, client("first")),
+        apply(8_000, client("shop")),
+        delete(8_100, "OAuthClient", "shop"),
+    ];
+    let outcome = replay(&identity_world(steps, vec![late_secret(7_000)], 31_000));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "create secrets world/", "[Late(7000)]"), 1, "{trace}");
+    assert_eq!(sent(&outcome, "delete secrets", "world/shop-credentials"), 1, "{trace}");
 }

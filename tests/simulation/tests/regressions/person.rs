@@ -69,3 +69,22 @@ fn what_has_ended_changes_nothing_even_where_a_watch_lags() {
     ];
     replay(&world(steps, vec![lags, refused], 60_001));
 }
+
+/// Seed 3047560, law 2: a team was taken over as it was, without a write, and later a stranger gave it another name. By then its id is
+/// recorded, so it is changed back; the oracle asked at that first write only whether a spec gives away what has the other name.
+#[test]
+fn a_team_that_was_taken_over_without_a_write_gets_its_name_back() {
+    let mut readers = team();
+    readers["spec"]["lifecycle"] = json!({"adoption": "Adopt"});
+    let (kind, field, value) = ("PortalTeam".to_owned(), "name".to_owned(), json!("API callers"));
+    let steps = vec![
+        apply(500, portal("shop")),
+        make(3_000, "PortalTeam", "API readers"),
+        apply(5_000, readers),
+        step(20_000, Action::Stranger(Stranger::Change { kind, which: 0, field, value })),
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 20_001));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "PATCH", "/teams/"), 1, "{trace}");
+    assert_eq!(sent(&outcome, "POST", "/teams {"), 0, "{trace}");
+}
