@@ -37,10 +37,6 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     best = results(sys.argv[2:])
-    reasons = {}
-    known = HERE / "MUTANTS.reasons.json"
-    if known.exists():
-        reasons = json.loads(known.read_text())
     lines = [HEAD, f"At {sys.argv[1]}:\n", "| module | viable | caught | of them | not viable |", "|---|---|---|---|---|"]
     files = sorted({file for _, file in best.values()})
     total = [0, 0, 0]
@@ -55,11 +51,9 @@ def main():
             row = total
         share = f"{100 * row[1] / row[0]:.1f} %" if row[0] else "-"
         lines.append(f"| {file} | {row[0]} | {row[1]} | {share} | {row[2]} |")
-    lines.append("\nSurvivors, each with the reason where it was looked at:\n")
+    lines.append("\nSurvivors:\n")
     missed = sorted(name for name, (summary, _) in best.items() if summary == "MissedMutant")
-    for name in missed:
-        words = name.split(": ", 1)[1]
-        lines.append(f"- `{name}`" + (f": {reasons[words]}" if words in reasons else ""))
+    lines += [f"- `{name}`" for name in missed]
     (HERE / "MUTANTS.md").write_text("\n".join(lines) + "\n")
     print(f"{total[1]} of {total[0]} viable mutants are caught, {len(missed)} survive")
 
