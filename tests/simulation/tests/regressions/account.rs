@@ -2,7 +2,9 @@
 use portico_simulation::plan::{Action, Effect, Fault, Side, Step, Stranger};
 use serde_json::json;
 
-use crate::world::{apply, delete, first, first_lost, made, make, portal, remove, replay, sent, step, token, world};
+use crate::world::{
+    apply, confirm_absence, delete, first, first_lost, made, make, portal, remove, replay, sent, step, token, world,
+};
 
 /// Seed 4297, law 10: whoever began to wait while the API was down still said so when it was up and the credential had been revoked.
 #[test]
@@ -160,13 +162,7 @@ fn the_same_token_in_a_secret_that_was_made_again_is_of_the_account_that_it_was_
 /// token again the other one answers, so that it is the account, and the first is made there too: the oracle called that two of one.
 #[test]
 fn where_one_of_the_recorded_portals_answers_to_a_token_the_others_are_made_there() {
-    let confirmed = Action::Annotate {
-        kind: "KonnectConnection".to_owned(),
-        namespace: "world".to_owned(),
-        name: "acme".to_owned(),
-        key: "portico.dev/confirm-absence".to_owned(),
-        value: Some("${absence}".to_owned()),
-    };
+    let confirmed = confirm_absence();
     // Its domain is taken in every organization, so it is not made a second time.
     let mut shop = portal("shop");
     shop["spec"]["customDomain"] = json!("partner.example.com");

@@ -4,8 +4,8 @@ use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger
 use serde_json::{Value, json};
 
 use crate::world::{
-    acp, apply, delete, first, hours, identity_world, konnect, make, mapping, open_portal, portal, provider, remove,
-    replay, sent, server, settings, shared, step, world,
+    acp, apply, confirm_absence, delete, first, hours, identity_world, konnect, make, mapping, open_portal, portal,
+    provider, remove, replay, sent, server, settings, shared, step, world,
 };
 
 /// Seed 39, law 12: a rival whose spec waits for a Secret was not seen.
@@ -279,15 +279,17 @@ fn who_waits_for_a_secret_is_waited_for_by_those_who_want_its_id() {
     assert_eq!(sent(&outcome, "POST", "/clients {"), 1, "{}", outcome.trace.join("\n"));
 }
 
+/// A domain of the portal "shop" that the API verifies by HTTP.
+fn domain(name: &str) -> Value {
+    let (hostname, ssl) = (format!("{name}.example.com"), json!({"domainVerificationMethod": "http"}));
+    let spec = json!({"portalRef": {"name": "shop"}, "hostname": hostname, "ssl": ssl});
+    konnect("PortalCustomDomain", name, &spec)
+}
+
 /// Seed 251262, law 12: the resource that had the one domain of a portal was told only to look, and a stranger had deleted the domain. Whoever
 /// wanted to make it again waited for that record for ever, and the next one for them.
 #[test]
 fn the_record_of_what_is_gone_is_in_nobodys_way_once_its_resource_only_looks() {
-    let domain = |name: &str| {
-        let (hostname, ssl) = (format!("{name}.example.com"), json!({"domainVerificationMethod": "http"}));
-        let spec = json!({"portalRef": {"name": "shop"}, "hostname": hostname, "ssl": ssl});
-        konnect("PortalCustomDomain", name, &spec)
-    };
     for crash in [false, true] {
         let (kind, namespace, name) = ("PortalCustomDomain".to_owned(), "world".to_owned(), "one".to_owned());
         let looks = json!({"lifecycle": {"mode": "Observe"}});
@@ -310,11 +312,6 @@ fn the_record_of_what_is_gone_is_in_nobodys_way_once_its_resource_only_looks() {
 /// stands, though its resource only looks by now. Two others wait for it, no longer than the portal is away; the oracle said for ever.
 #[test]
 fn the_record_of_what_went_with_its_portal_stands_until_the_portal_is_made_again() {
-    let domain = |name: &str| {
-        let (hostname, ssl) = (format!("{name}.example.com"), json!({"domainVerificationMethod": "http"}));
-        let spec = json!({"portalRef": {"name": "shop"}, "hostname": hostname, "ssl": ssl});
-        konnect("PortalCustomDomain", name, &spec)
-    };
     for confirmed in [false, true] {
         let (kind, namespace, name) = ("PortalCustomDomain".to_owned(), "world".to_owned(), "one".to_owned());
         let looks = json!({"lifecycle": {"mode": "Observe"}});
@@ -324,11 +321,9 @@ fn the_record_of_what_went_with_its_portal_stands_until_the_portal_is_made_again
             apply(4_050, domain("two")),
             apply(6_050, domain("three")),
             remove(8_000, "Portal", 0),
-            step(9_000, Action::Edit { kind, namespace: namespace.clone(), name, spec: looks }),
+            step(9_000, Action::Edit { kind, namespace, name, spec: looks }),
         ];
-        let (kind, name) = ("KonnectConnection".to_owned(), "acme".to_owned());
-        let (key, value) = ("portico.dev/confirm-absence".to_owned(), Some("${absence}".to_owned()));
-        steps.extend(confirmed.then(|| step(20_000, Action::Annotate { kind, namespace, name, key, value })));
+        steps.extend(confirmed.then(|| step(20_000, confirm_absence())));
         let outcome = replay(&world(steps, Vec::new(), 20_001));
         let (trace, times) = (outcome.trace.join("\n"), 1 + usize::from(confirmed));
         assert_eq!(sent(&outcome, "POST", "/v2/portals {"), times, "{trace}");

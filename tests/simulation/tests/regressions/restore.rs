@@ -4,20 +4,14 @@ use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger
 use serde_json::{Value, json};
 
 use crate::world::{
-    acp, apply, delete, identity_world, konnect, make, open_portal, portal, remove, replay, sent, server, settings,
-    shared, step, world,
+    acp, apply, confirm_absence, delete, identity_world, konnect, make, open_portal, portal, remove, replay, sent,
+    server, settings, shared, step, world,
 };
 
 /// Seed 13719, law 9: the portal was made again, and its settings never got the secret that those of the one before had been sent.
 #[test]
 fn the_settings_of_a_portal_that_is_made_again_get_the_secret_again() {
-    let confirmed = Action::Annotate {
-        kind: "KonnectConnection".to_owned(),
-        namespace: "world".to_owned(),
-        name: "acme".to_owned(),
-        key: "portico.dev/confirm-absence".to_owned(),
-        value: Some("${absence}".to_owned()),
-    };
+    let confirmed = confirm_absence();
     let gone = Action::Stranger(Stranger::Delete { kind: "Portal".to_owned(), which: 0 });
     let steps = vec![
         apply(500, portal("shop")),

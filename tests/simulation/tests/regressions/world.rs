@@ -195,6 +195,17 @@ pub(crate) fn first(operation: &str, effect: Effect) -> Fault {
     Fault { side: Side::Remote, from: 0, until: 60_000, nth: 0, times: 1, what: operation.to_owned(), effect }
 }
 
+/// A person confirms that what vanished through the connection `world/acme` was meant to.
+pub(crate) fn confirm_absence() -> Action {
+    Action::Annotate {
+        kind: "KonnectConnection".to_owned(),
+        namespace: "world".to_owned(),
+        name: "acme".to_owned(),
+        key: "portico.dev/confirm-absence".to_owned(),
+        value: Some("${absence}".to_owned()),
+    }
+}
+
 /// The answer to the first request of an operation is lost.
 pub(crate) fn first_lost(operation: &str) -> Fault {
     first(operation, Effect::AnswerLost)
