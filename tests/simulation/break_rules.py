@@ -420,6 +420,9 @@ def main():
         command.add_argument("--scratch", type=Path, default=ROOT / "target/break", help="where the worktree is made")
         command.add_argument("--target", type=Path, default=Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target/break-target"))
     args = parser.parse_args()
+    # Cargo takes what was built of the broken copy for the project's own: both have the same paths below their roots.
+    if getattr(args, "target", None) and args.target.resolve() == ROOT / "target":
+        parser.error("--target is the project's own: what is built there of a broken rule would be run as the engine; leave it out")
     if args.command == "list":
         for name, words, *edits in RULES:
             why, test = ELSEWHERE.get(name, (None, None))
