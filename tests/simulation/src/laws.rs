@@ -12,7 +12,7 @@
 //! 2. Never touch what is not ours. *During*: a PATCH, PUT or DELETE that finds an object that the operator did not make is allowed only
 //!    where some spec ever said so (adoption and key, `lifecycle.id`, a person or portal that is named) or the id is derived; another
 //!    owner's mark needs both; entries of a team that strangers added stay unless named or the list is exclusive; nothing is sent to an
-//!    object once its DELETE was carried out; nothing is written for what has been in Observe or paused for a while, nor made for what
+//!    object once its DELETE was carried out; nothing is written for or by what has been in Observe or paused for a while, nor made for what
 //!    was never anything else; what is to stay is not deleted with its resource.
 //! 3. Unknown is not absent. *During*: a create while the recorded object of the same resource is there (unless the API itself lied:
 //!    stale reads); creates of objects that vanished together, a mass of them, without a person's word; the finalizer goes from a resource
@@ -70,6 +70,8 @@ pub(crate) mod look;
 mod makers;
 #[path = "laws_notes.rs"]
 pub(crate) mod notes;
+#[path = "laws_observe.rs"]
+mod observe;
 #[path = "laws_own.rs"]
 mod own;
 #[path = "laws_parting.rs"]

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{
     lease::Leader,
     look::{
-        chosen_id, is_deleting, kind, known_path, label, lifecycle, name, namespace, natural_key, own_connection,
-        parent, recorded_path, secrets, uid,
+        chosen_id, is_deleting, kind, label, lifecycle, name, namespace, natural_key, own_connection, parent,
+        recorded_path, secrets, uid,
     },
     sorts::{objects, sort, text},
 };
@@ -304,7 +304,8 @@ impl Notes {
                 let paths: Vec<String> = self
                     .lives()
                     .filter(|object| kind(object) == of && !is_deleting(object))
-                    .filter_map(|object| known_path(object).map(str::to_owned))
+                    // What is only observed may be another one's, whose DELETE may be on its way: "the CRD is read live" before it.
+                    .filter_map(|object| recorded_path(object).map(str::to_owned))
                     .collect();
                 self.protected.extend(paths.into_iter().map(|path| (path, of.clone())));
             }

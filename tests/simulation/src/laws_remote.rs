@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// So long after somebody paused a resource, or put it into Observe, everybody has heard of it.
-const HEARD: Millis = 90_000;
+pub(super) const HEARD: Millis = 90_000;
 /// So long a pass may take from its look at an object to its write.
 const UNHEARD: Millis = 15_000;
 /// What vanished within so many milliseconds vanished at once.
@@ -64,12 +64,13 @@ impl Notes {
         if request.is_write() {
             self.check_lease(world, (request.replica, request.life), REQUEST_TIMEOUT, request);
             self.look_for_secrets(world, &request.to_string(), "a path");
+            self.look(world);
+            self.check_sender(world, request);
         }
         let Some(place) = place(request.api, &request.path) else { return };
         if !request.is_write() {
             return;
         }
-        self.look(world);
         if makes(request, &place) {
             self.create_is_sent(world, request, &place);
         } else {
@@ -158,12 +159,14 @@ impl Notes {
             let what = format!("{request} is sent, and its DELETE was carried out at {at} ms");
             world.violate("law 2: written after its DELETE", what);
         }
-        let Some(holder) = self.lives().find(|object| known_path(object) == Some(place.path.as_str())) else { return };
-        let seen = &self.resources[uid(holder)];
+        let knows = |object: &&Value| known_path(object) == Some(place.path.as_str());
         // Who only observes claims nothing: what is sent is somebody else's.
-        if observes(holder) && self.has_another_speaker(place, seen) {
+        let Some(holder) = self.lives().filter(knows).find(|object| !self.only_watches(place, object)) else { return };
+        if sender().as_deref() == Some(uid(holder)) {
+            // What it may send itself is looked at with every write.
             return;
         }
+        let seen = &self.resources[uid(holder)];
         if (observes(holder) || is_paused(holder)) && seen.changed + HEARD < request.sent {
             let what = format!("{request} is sent for {}, which is in Observe or paused", label(holder));
             world.violate("law 2: written in Observe", what);
@@ -172,12 +175,13 @@ impl Notes {
         let Some(found) = self.living(connection.kind, &connection.namespace, &connection.name) else { return };
         let since = self.resources[uid(found)].changed;
         if found["spec"]["mode"] == "Observe" && since + HEARD < request.sent {
-            world.violate("law 2: written in Observe", format!("{request} is sent through {}", label(found)));
+            let what = format!("{request} is sent for {}, and {} only looks", label(holder), label(found));
+            world.violate("law 2: written in Observe", what);
         }
     }
 
     /// Whether a resource other than the one that observes an object may be the one that speaks for it.
-    fn has_another_speaker(&self, place: &Place, observer: &Seen) -> bool {
+    pub(super) fn has_another_speaker(&self, place: &Place, observer: &Seen) -> bool {
         let (portal, id) = (place.portal.as_deref().unwrap_or_default(), place.id.as_deref().unwrap_or_default());
         self.resources.values().filter(|seen| seen.live && seen.object["kind"] == place.sort.kind).any(|seen| {
             let is_below = place.sort.parent != "portalRef" || seen.parents.contains(portal);

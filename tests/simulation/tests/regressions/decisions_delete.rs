@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     decisions::{edit, look, times},
-    world::{apply, delete, first, identity_world, portal, remove, replay, sent, server, step, world},
+    world::{apply, delete, first, identity_world, konnect, portal, remove, replay, sent, server, step, world},
 };
 
 /// Law 2: another installation's mark goes before the record, also when the resource is deleted before anybody has looked.
@@ -80,4 +80,36 @@ fn a_recorded_portal_stays_while_its_connection_observes() {
     let outcome = replay(&world(steps, Vec::new(), 61_000));
     let (trace, deletes) = (outcome.trace.join("\n"), times(&outcome, "DELETE", "/v2/portals/"));
     assert!(deletes.len() == 1 && deletes[0] >= 60_000, "{deletes:?}\n{trace}");
+}
+
+/// Seed 4011651, law 2: a connection that only observes stops the writes of its own resources, not those of another connection to the same
+/// account. Who looks at an object through the one is not in the way of its end through the other, whether that is recorded yet or not.
+#[test]
+fn what_is_looked_at_through_a_connection_that_observes_goes_through_the_one_that_made_it() {
+    let connection = json!({
+        "region": "eu",
+        "tokenSecretRef": {"name": "konnect"},
+        "resyncInterval": "60s",
+        "requestTimeout": "5s",
+        "rateLimit": {"requestsPerSecond": 100, "burst": 100},
+    });
+    let named = |name: &str, connection: &str| {
+        konnect("Portal", name, &json!({"connectionRef": {"name": connection}, "name": "shop"}))
+    };
+    let crash = Fault { until: 101_000, ..first("create-portal", Effect::CrashAfter) };
+    for (end, faults) in [(100_200, vec![crash]), (110_000, Vec::new())] {
+        let steps = vec![
+            apply(100, konnect("KonnectConnection", "second", &connection)),
+            edit(200, "KonnectConnection", "acme", json!({"mode": "Observe"})),
+            apply(100_000, named("shop", "second")),
+            apply(100_150, named("visitors", "acme")),
+            delete(end, "Portal", "shop"),
+        ];
+        let outcome = replay(&world(steps, faults, 111_000));
+        let trace = outcome.trace.join("\n");
+        let found = sent(&outcome, "patch portals/status world/visitors ", r#""status":{"acceptedGeneration":1"#);
+        assert!(found > 0, "it was never looked at: {trace}");
+        assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 1, "{trace}");
+        assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 1, "{trace}");
+    }
 }
