@@ -222,6 +222,8 @@ ELSEWHERE = {
     "mark-duplicates": ("two portals with one mark",
         "behaviour/duplicates.rs: a_twin_that_has_become_another_installations_is_left_though_a_list_still_shows_our_mark"),
     "sweep-duplicates": ("two portals with one mark", "behaviour/duplicates.rs: a_second_portal_with_our_mark_is_found_by_a_sweep_and_removed"),
+    "goes-first-seekers": ("a connection that never works beside the one that is used",
+        "simulation/tests/regressions/creates.rs: a_client_that_goes_with_its_server_does_not_wait_for_a_connection_that_was_never_its_own"),
     "panic": ("a bug", "behaviour/panics.rs: a_pass_that_panics_is_tried_again_with_growing_patience_and_hurts_nobody_else"),
 }
 

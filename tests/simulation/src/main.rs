@@ -136,6 +136,8 @@ impl Total {
             *self.counts.entry(law).or_default() += count;
         }
         if !outcome.violations.is_empty() {
+            // Who watches a long search need not wait for its end to look into this one.
+            eprintln!("\n{which}: {}", in_short(&outcome.violations));
             self.failed.insert(which, outcome.violations);
         }
     }

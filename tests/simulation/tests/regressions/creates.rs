@@ -167,6 +167,29 @@ fn a_client_whose_server_is_no_more_finds_what_it_made_before_it_goes() {
     }
 }
 
+/// Beside it, law 5: the server goes in the same moment, and another connection of the namespace never works. The client looks where its
+/// server leads while that is there, and asks nobody else.
+#[test]
+fn a_client_that_goes_with_its_server_does_not_wait_for_a_connection_that_was_never_its_own() {
+    let kept = json!({"lifecycle": {"deletion": "Delete"}});
+    let client = json!({"serverRef": {"name": "login"}, "lifecycle": {"deletion": "Delete"}});
+    let broken = json!({
+        "url": "https://acp.example.com",
+        "tenant": "acme",
+        "clientCredentials": {"secretRef": {"name": "nowhere"}},
+    });
+    let steps = vec![
+        apply(100, acp("AcpConnection", "broken", &broken)),
+        apply(2_000, server("login", &kept)),
+        apply(4_000, acp("OAuthClient", "shop", &client)),
+        step(4_500, Action::Crash { replica: 0, down: 10_000 }),
+        delete(6_000, "AuthorizationServer", "login"),
+        delete(6_001, "OAuthClient", "shop"),
+    ];
+    let outcome = replay(&identity_world(steps, vec![first("createClient", Effect::Late(3_000))], 61_000));
+    assert_eq!(sent(&outcome, "DELETE", "/clients/"), 1, "{}", outcome.trace.join("\n"));
+}
+
 /// Seed 120168, law 1: the create of a derived id was not recorded before a crash, and nobody knew of its outcome any more once the user had
 /// bound the resource to another object.
 #[test]
