@@ -61,6 +61,8 @@ enum Entry {
     Id(String),
     /// What only one object of a collection can have.
     Exclusive(&'static str),
+    /// The namespace and name of the Secret that it has recorded as the one of its credentials.
+    Output(String, String),
 }
 
 impl Inner {
@@ -136,6 +138,14 @@ impl Cache {
     #[must_use]
     pub fn contenders(&self, kind: &'static str, field: &'static str) -> Vec<(Key, Arc<Raw>)> {
         self.lock().find(kind, [Entry::Exclusive(field)])
+    }
+
+    /// Everyone who has recorded that its credentials are handed out in this Secret.
+    #[must_use]
+    pub fn handing_out(&self, namespace: &str, secret: &str) -> Vec<(Key, Arc<Raw>)> {
+        let inner = self.lock();
+        let output = || Entry::Output(namespace.to_owned(), secret.to_owned());
+        self.kinds().flat_map(|(kind, _)| inner.find(kind, [output()])).collect()
     }
 
     /// The live object of a kind with this UID.
@@ -243,10 +253,12 @@ impl Cache {
         let Some(AnyKind::Resource(ops)) = self.kinds.get(key.kind) else { return Vec::new() };
         let Lifecycle { id: bound, .. } = object.spec::<Common>().unwrap_or_default().lifecycle;
         let name = ops.natural_key(object).map(Entry::Name);
-        let ids = object.status().id.into_iter().chain(Some(bound).filter(|b| !b.is_empty()));
+        let status = object.status();
+        let output = status.output.map(|secret| Entry::Output(key.namespace.to_string(), secret));
+        let ids = status.id.into_iter().chain(Some(bound).filter(|b| !b.is_empty()));
         let ids = ids.chain(ops.chosen_id(object)).map(Entry::Id);
         let exclusive = ops.exclusive(object).map(Entry::Exclusive);
-        name.into_iter().chain(ids).chain(exclusive).collect()
+        name.into_iter().chain(ids).chain(exclusive).chain(output).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -102,6 +102,8 @@ pub struct Memory {
     pub escrow_turn: Arc<RwLock<()>>,
     /// Until when a Secret that this process sent for it, without an answer, may still turn up: kept for a connection, or an output.
     pub late_secret: Option<Instant>,
+    /// The name of the Secret that this process has handed out its credentials in last.
+    pub output: Option<String>,
     /// Of a connection: the collections that are far larger than what is ours in them.
     pub huge: BTreeMap<Path, Huge>,
 }

@@ -49,6 +49,7 @@ pub mod observe;
 pub mod operator;
 mod order;
 pub mod output;
+mod output_claim;
 pub mod overlay;
 pub mod own;
 pub mod part;

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{
     core::Engine,
@@ -82,7 +81,9 @@ impl Engine {
     pub async fn look_at_output(&self, key: &Key, object: &Raw, resolved: &mut Resolved) -> Result<(), Stop> {
         let Some(handout) = &mut resolved.handout else { return Ok(()) };
         let name = handout.secret.clone();
-        let Some(stored) = self.kube.read_secret(&key.namespace, &name).await.map_err(|e| denied(&name, e))? else {
+        let stored = self.kube.read_secret(&key.namespace, &name).await.map_err(|e| denied(&name, e))?;
+        self.claim_output(key, object, &name, stored.as_ref())?;
+        let Some(stored) = stored else {
             // Under another name until now: what it held is carried over.
             if let Some(old) = object.status().output.filter(|old| *old != name)
                 && let Some(stored) = self.kube.read_secret(&key.namespace, &old).await.map_err(|e| denied(&old, e))?
@@ -99,13 +100,6 @@ impl Engine {
             }
             return Ok(());
         };
-        if !self.owns_secret(key, object.uid(), &stored) {
-            let message = format!(
-                "Secret {}/{name} exists already and is not this resource's, so it is left alone: give credentialsSecret another name, or delete the Secret",
-                key.namespace
-            );
-            return Err(Stop::wait_until(Reason::Conflict, message, Instant::now() + self.settings.stalled));
-        }
         handout.stored = Some(Arc::new(stored));
         if let Some(current) = handout.current() {
             let digest = self.digest(&SecretString::from(current)).await.map_err(|e| denied(DIGEST_KEY, e))?;
@@ -120,7 +114,7 @@ impl Engine {
     }
 
     /// Whether a Secret is this resource's, or was one's of the same name before it.
-    fn owns_secret(&self, key: &Key, uid: &str, stored: &Stored) -> bool {
+    pub(super) fn owns_secret(&self, key: &Key, uid: &str, stored: &Stored) -> bool {
         match stored.annotations.get(OWNER_UID) {
             Some(owner) if owner == uid => true,
             Some(owner) => {
@@ -294,6 +288,8 @@ impl Pass<'_> {
                 Some(self.engine.write_secret(namespace, name, write).await)
             }
             None => {
+                // Another one may have come first since the pass began, and have lost it again.
+                self.engine.claim_output(self.key, &self.object, name, None)?;
                 let write = self.engine.make_secret(self.object.uid(), namespace, name, &wanted);
                 Some(self.engine.write_secret(namespace, name, write).await)
             }
@@ -303,6 +299,7 @@ impl Pass<'_> {
         }
         handout.intact = secret.is_some();
         let name = name.clone();
+        self.engine.remember(self.object.uid(), |memory| memory.output = Some(name.clone()));
         // This one holds all that the one of before did; that one is not forgotten until it is gone.
         if let Some(old) = self.status.output.clone().filter(|old| *old != name) {
             self.remove_secret(&old).await?;

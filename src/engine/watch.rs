@@ -117,16 +117,25 @@ pub(super) fn remove(engine: &Engine, key: &Key, uid: Option<&str>) {
     wake_claimants(engine, key, &before);
 }
 
-/// Who else could claim what this resource claims: its object, or what only one object beside it can have.
+/// Who else could claim what this resource claims: its object, what only one object beside it can have, or the Secret that it hands out its
+/// credentials in.
 pub(super) fn claimants(engine: &Engine, key: &Key) -> Vec<Key> {
     let (Some(object), Some(AnyKind::Resource(ops))) = (engine.cache.get(key), engine.cache.ops(key.kind)) else {
         return Vec::new();
     };
-    let (name, id) = (ops.natural_key(&object), object.status().id.or_else(|| ops.chosen_id(&object)));
+    let status = object.status();
+    let (name, id) = (ops.natural_key(&object), status.id.or_else(|| ops.chosen_id(&object)));
     let claimants = engine.cache.claimants(key.kind, name.as_deref(), id.as_deref());
     let contenders = ops.exclusive(&object).map(|field| engine.cache.contenders(key.kind, field));
+    let output = status.output.map(|secret| Target::Secret(key.namespace.to_string(), secret));
+    let users = output.map(|secret| engine.edges.dependents(&secret)).into_iter().flatten();
+    let users = users.filter_map(|user| {
+        let other = engine.cache.get(&user)?;
+        Some((user, other))
+    });
     // These may be many, below other parents: who is Ready waits for nobody.
-    let waiting = contenders.into_iter().flatten().filter(|(_, other)| !other.status().is_true(conditions::READY));
+    let beside = contenders.into_iter().flatten().chain(users);
+    let waiting = beside.filter(|(_, other)| !other.status().is_true(conditions::READY));
     claimants.into_iter().chain(waiting).map(|(k, _)| k).collect()
 }
 

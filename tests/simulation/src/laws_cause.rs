@@ -12,7 +12,7 @@ use super::{
         Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, name, namespace, natural_key,
         observes, parent, reason, recorded_path, references, uid,
     },
-    secret::{OWNER_UID, has_value},
+    secret::{OWNER_UID, hands_out, has_value},
     sorts::{Shape, Sort, items, sort, text},
 };
 
@@ -262,7 +262,14 @@ impl End<'_> {
         let name = text(&resource["spec"]["credentialsSecret"]["name"]);
         let stored = self.world.kubernetes.get("secrets", namespace(resource), name);
         let is_anothers = stored.is_some_and(|stored| stored["metadata"]["annotations"][OWNER_UID] != uid(resource));
-        self.notes.lives().any(is_rival) || (!name.is_empty() && is_anothers)
+        // "Whoever holds the recorded id or the mark wins" (law 12): a Secret that a user deletes "is rebuilt" (DESIGN.md, section 3) for the one
+        // that has recorded it, also where that takes its time, as while it is paused.
+        let has_recorded = |other: &Value| {
+            let is_other = uid(other) != uid(resource) && namespace(other) == namespace(resource);
+            is_other && !is_deleting(other) && hands_out(other, name)
+        };
+        let is_theirs = is_anothers || self.notes.lives().any(has_recorded);
+        self.notes.lives().any(is_rival) || (!name.is_empty() && is_theirs)
     }
 
     /// Whether a Secret that a spec names, or a key in it, is not there.

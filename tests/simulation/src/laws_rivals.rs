@@ -155,8 +155,10 @@ fn is_called(object: &Value, resource: &Value) -> bool {
 /// the older one does (law 12), and the others stand behind it.
 pub(super) fn waits_for_secret(resource: &Value) -> bool {
     let name = text(&resource["spec"]["credentialsSecret"]["name"]);
-    let said = format!("Secret {}/{name} exists already and is not this resource's", namespace(resource));
-    !name.is_empty() && message(resource).starts_with(&said)
+    let secret = format!("Secret {}/{name} ", namespace(resource));
+    let says =
+        |rest: &str| ["exists already and is not this resource's", "belongs to "].iter().any(|s| rest.starts_with(s));
+    !name.is_empty() && message(resource).strip_prefix(&secret).is_some_and(says)
 }
 
 #[cfg(test)]
@@ -194,5 +196,9 @@ mod tests {
         assert!(waits_for_secret(&client(&format!("Secret world/shop-credentials {left}"))));
         assert!(!waits_for_secret(&client(&format!("Secret world/another {left}"))));
         assert!(!waits_for_secret(&client("OAuthClient world/store claims the same object")));
+        assert!(waits_for_secret(&client(
+            "Secret world/shop-credentials belongs to OAuthClient world/store: rename it"
+        )));
+        assert!(!waits_for_secret(&client("the object x belongs to OAuthClient world/store")));
     }
 }

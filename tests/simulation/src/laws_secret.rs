@@ -3,7 +3,7 @@ use data_encoding::BASE64;
 use serde_json::Value;
 
 use super::{
-    look::{kind, label, namespace},
+    look::{kind, label, namespace, uid},
     notes::Notes,
     sorts::{items, text},
 };
@@ -88,8 +88,16 @@ impl Notes {
         let name = text(&owner["spec"]["credentialsSecret"]["name"]);
         let stored = world.kubernetes.get("secrets", namespace(owner), name);
         // One that a resource before it left, as it does where its CRD went, holds the secret just as well (DESIGN.md section 3, Secrets).
-        let held = match stored.as_ref().filter(|stored| is_output(stored)) {
-            Some(stored) => values(stored).iter().any(|(_, value)| value == secret),
+        // Of one that never had it, another's is left alone: "never written over a Secret that is not ours" (DESIGN.md section 3). Whoever has
+        // recorded it does not lose it to another, whatever a person takes away: "If a user deletes it, it is rebuilt" (the same).
+        let is_ours = |stored: &Value| {
+            let holder = text(&stored["metadata"]["annotations"][OWNER_UID]);
+            let is_anothers = holder != uid(owner) && self.resources.get(holder).is_some_and(|seen| seen.live);
+            is_output(stored) && (!is_anothers || hands_out(owner, name))
+        };
+        let has_it = |stored: &Value| values(stored).iter().any(|(_, value)| value == secret);
+        let held = match stored.as_ref().filter(|stored| is_ours(stored)) {
+            Some(stored) => has_it(stored),
             // Somebody may have taken it away, but nobody before there is a client.
             None => !is_new || world.plan.steps.iter().any(|step| takes_secrets(&step.action)),
         };
@@ -122,6 +130,13 @@ impl Notes {
             world.violate("law 9: wrong credentials", what);
         }
     }
+}
+
+/// Whether a resource has recorded that its credentials are handed out in this Secret of its namespace, and its spec says so still.
+pub(super) fn hands_out(resource: &Value, secret: &str) -> bool {
+    !secret.is_empty()
+        && text(&resource["status"]["output"]) == secret
+        && text(&resource["spec"]["credentialsSecret"]["name"]) == secret
 }
 
 fn takes_secrets(action: &crate::plan::Action) -> bool {

@@ -10,6 +10,7 @@ mod creates;
 mod decisions;
 mod decisions_delete;
 mod deletion;
+mod handed;
 mod person;
 mod providers;
 mod restore;
