@@ -1,13 +1,14 @@
 //! Worlds that once broke a law, as the search left them: each has a name that says what went wrong, and breaks none any more. The comment
 //! of each names the seeds that found it and the law.
 //!
-//! The worlds of `decisions` and `decisions_delete` broke none: each goes one way that a decision of the engine can go, and tells when it goes
-//! another one.
+//! The worlds of `decisions`, `decisions_create` and `decisions_delete` broke none: each goes one way that a decision of the engine can go, and
+//! tells when it goes another one.
 
 mod account;
 mod claims;
 mod creates;
 mod decisions;
+mod decisions_create;
 mod decisions_delete;
 mod deletion;
 mod handed;
