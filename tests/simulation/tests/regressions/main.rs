@@ -10,6 +10,7 @@ mod creates;
 mod decisions;
 mod decisions_create;
 mod decisions_delete;
+mod decisions_moved;
 mod deletion;
 mod handed;
 mod person;
