@@ -313,13 +313,15 @@ impl Pass<'_> {
                 Ok(None)
             }
             [object] => {
-                let made = self.made_at(&intent, &collection, object);
-                let (id, path) = made.map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?;
-                self.record(resolved, &id, &path, false);
+                let unnamed = |e: PathError| Stop::refused(Reason::RemoteUnavailable, e.to_string());
+                let (id, path) = self.made_at(&intent, &collection, object).map_err(unnamed)?;
+                let place = Self::place_made(resolved, &collection, &id, path).map_err(unnamed)?;
+                self.record_at(resolved, &id, &place, false);
                 // At once: a change that is sent now could make it another object than the one that was looked for.
-                self.persist(&link, &path).await?;
-                if collection != resolved.collection {
-                    // The spec has moved on meanwhile; the next pass moves the object.
+                self.persist(&link, &place.path).await?;
+                let is_elsewhere = collection != resolved.collection;
+                if is_elsewhere || (resolved.shape == Shape::Upsert && self.status.id != resolved.id) {
+                    // The spec has moved on meanwhile. What is recorded says so, and this very pass moves the object.
                     return self.by_moved_record(resolved).await;
                 }
                 Ok(Some(Identified { object: Some(object.clone()), recorded: true, adopted: false }))
@@ -332,6 +334,20 @@ impl Pass<'_> {
                 );
                 Err(Stop::refused(Reason::Ambiguous, message))
             }
+        }
+    }
+
+    /// The place of what an open create made in this collection. The spec may name another by now: what was below one parent is below that
+    /// one, whatever it is to be below.
+    fn place_made(resolved: &Resolved, collection: &Path, id: &str, path: Path) -> Result<Place, PathError> {
+        match &resolved.parent {
+            // Its id is its parent's, and all parents are in one collection.
+            Some(parent) => {
+                let parents = parent.collection().ok_or(PathError::Empty)?;
+                Ok(Place::alone(path, parents.child(&Segment::new(id)?)))
+            }
+            None if *collection == resolved.collection => Ok(Place::listed(path, resolved.listing.clone())),
+            None => Ok(Place::in_collection(path)),
         }
     }
 

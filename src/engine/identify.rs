@@ -225,7 +225,10 @@ impl Pass<'_> {
     pub async fn take_own(&mut self, resolved: &Resolved, id: &str) -> Result<Option<Value>, Stop> {
         let place = resolved.place(id).map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the id: {e}")))?;
         let Read::Found(object) = self.read(resolved.link().clone().as_ref(), &place).await? else { return Ok(None) };
-        Self::check_listed(resolved, &object, id)?;
+        // One that an earlier create made where the spec was then may be deleted and made again, if the user says so.
+        if resolved.common.lifecycle.replace != Replace::Allow {
+            Self::check_listed(resolved, &object, id)?;
+        }
         self.record(resolved, id, &place.path, false);
         Ok(Some(object))
     }

@@ -61,6 +61,7 @@ pub mod queue;
 pub mod raw;
 pub mod reason;
 pub mod recipe;
+mod record;
 #[allow(unreachable_pub, reason = "kube's KubeSchema derive makes a public struct inside a function")]
 pub mod reference;
 mod remove;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
@@ -24,10 +24,10 @@ use super::{
     reason::Reason,
     resolve::Resolved,
     spec::{Common, Drift, Mode, annotations},
-    status::{Recipe, State, Status, conditions},
+    status::{State, Status, conditions},
     stop::{Again, Halt, Judgement, Stop},
 };
-use crate::remote::{ApiError, Call, Link, Path, PathError, Place};
+use crate::remote::{ApiError, Call, Link};
 
 /// One pass.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and they combine freely")]
@@ -243,7 +243,8 @@ impl<'e> Pass<'e> {
             }
             Made::Before(found) => {
                 (done.adopted, *fresh) = (true, true);
-                Ok(Some(found))
+                // It may have been made where the spec was then, and cannot become what the spec says now.
+                Box::pin(self.make(resolved, Some(found), fresh, true, done)).await
             }
         }
     }
@@ -264,27 +265,6 @@ impl<'e> Pass<'e> {
     #[must_use]
     pub fn is_answered(&self) -> bool {
         self.status.last_handled_reconcile_at.as_deref() == self.object.annotation(annotations::RECONCILE_AT)
-    }
-
-    /// Puts the recipe and the id into the status. An object that is only observed never becomes this resource's by that.
-    pub fn record(&mut self, resolved: &Resolved, id: &str, path: &Path, observed: bool) {
-        self.status.id = Some(id.to_owned());
-        self.status.creating = None;
-        let reset = self.reset(resolved);
-        self.status.remote = Some(Recipe {
-            owner: self.engine.owner.clone(),
-            uid: self.object.uid().to_owned(),
-            connection: resolved.connection_name(),
-            account: resolved.link().account(),
-            path: path.to_string(),
-            listing: (path.collection().as_ref() != Some(&resolved.listing)).then(|| resolved.listing.to_string()),
-            parent: resolved.parent.as_ref().map(ToString::to_string),
-            reset,
-            observed,
-        });
-        self.engine.links.change(&resolved.connection, |known| {
-            known.missing.remove(path);
-        });
     }
 
     /// Sends one request and counts it.
@@ -323,26 +303,6 @@ impl<'e> Pass<'e> {
         Stop::from_api(error, link.gate().is_shut().map(|(shut, _)| shut))
     }
 
-    /// The recorded place of the object.
-    ///
-    /// # Errors
-    /// [`Stop`] where it is none: someone wrote into the status.
-    pub fn recorded_place(&self) -> Result<Place, Stop> {
-        let damaged = |e| Stop::hopeless(Reason::InvalidSpec, format!("status.remote is damaged: {e}"));
-        match &self.status.remote {
-            Some(recipe) => recipe.place().map_err(damaged),
-            None => Err(damaged(PathError::Empty)),
-        }
-    }
-
-    /// The recorded path of the object.
-    ///
-    /// # Errors
-    /// As [`Pass::recorded_place`].
-    pub fn recorded_path(&self) -> Result<Path, Stop> {
-        self.recorded_place().map(|place| place.path)
-    }
-
     fn missing(&mut self, resolved: &Resolved, recorded: bool) -> Stop {
         let what = self.key.kind;
         let name = &resolved.natural_key;
@@ -360,18 +320,6 @@ impl<'e> Pass<'e> {
             Reason::NotFound,
             format!("there is no {what} {called} {name:?} at the API, and Portico only observes"),
         )
-    }
-
-    /// What is written to an object that cannot be deleted when its resource goes: whatever the resource ever named.
-    fn reset(&self, resolved: &Resolved) -> Option<Map<String, Value>> {
-        if resolved.shape != Shape::Singleton {
-            return None;
-        }
-        let before = self.status.known(&self.engine.owner, self.object.uid()).and_then(|recipe| recipe.reset.clone());
-        let named = resolved.desired.reset.iter().filter(|(field, _)| resolved.desired.body.contains_key(*field));
-        let mut reset = before.unwrap_or_default();
-        reset.extend(named.map(|(field, value)| (field.clone(), value.clone())));
-        Some(reset)
     }
 
     /// Nobody has made what the spec speaks of, and Portico never does: it is looked for at each resync.

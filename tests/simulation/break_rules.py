@@ -87,6 +87,8 @@ RULES = [
         "if digest(&intent.fields, &item) == intent.digest", "if (true || digest(&intent.fields, &item) == intent.digest)")),
     ("ambiguous", "of several objects that an open create may have made the first is taken",
         ("engine/create.rs", "            [object] => {", "            [object, ..] => {")),
+    ("moved-record", "what an open create made is recorded where the spec would have it by now", ("engine/create.rs",
+        "self.record_at(resolved, &id, &place, false);", "self.record(resolved, &id, &place.path, false);")),
     ("late-create", "a create that was given up is not looked for any more", ("engine/late.rs",
         ".cloned() else { return Ok(()) };", ".cloned().filter(|_| false) else { return Ok(()) };")),
     ("finalizer-first", "the finalizer is not put there before a create", ("engine/create.rs",

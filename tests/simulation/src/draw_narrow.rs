@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::{
     Draft, Member,
     rare::{done_once, fault},
+    spec::version_id,
 };
 use crate::{
+    laws::sorts::{Shape, referred, sort},
     plan::{Action, Effect, Millis, Plan, Side, Stranger},
     world::{CONSISTENCY, NAMESPACE, REQUEST_TIMEOUT, World},
 };
@@ -28,6 +30,8 @@ const LONG_DOWN: std::ops::RangeInclusive<Millis> = 15_000..=25_000;
 const LATE: std::ops::RangeInclusive<Millis> = REQUEST_TIMEOUT + 700..=REQUEST_TIMEOUT + CONSISTENCY - 1_000;
 /// How long an answer takes for which whoever sent the request still waits.
 const SLOW: std::ops::RangeInclusive<Millis> = 3_000..=REQUEST_TIMEOUT - 500;
+/// For so long after it was sent a create without an answer is open.
+const OPEN: Millis = REQUEST_TIMEOUT + CONSISTENCY;
 
 /// What happens at a place to a resource of this kind.
 type Draw = fn(&mut Draft, &'static str);
@@ -39,8 +43,12 @@ const FOUND_AGAIN: &[&str] = &["Portal", "Consent"];
 /// Kinds that are Ready at once, and have nothing that goes on by itself.
 const CALM: &[&str] = &["Portal", "PortalTeam", "PortalProductVersion", "Consent", "ConsentAction", "OAuthClient"];
 
+/// Kinds of which a user may have the object made again somewhere else.
+const MOVABLE: &[&str] =
+    &["PortalTeam", "PortalIdentityProvider", "PortalCustomDomain", "PortalProductVersion", "OAuthClient"];
+
 /// All places, each with the kinds that come there.
-static PLACES: [(Draw, &[&str]); 10] = [
+static PLACES: [(Draw, &[&str]); 11] = [
     (Draft::twins, &["PortalTeam"]),
     (Draft::echoes, ANNOUNCED),
     (Draft::takes_anothers, &["PortalTeam"]),
@@ -51,6 +59,7 @@ static PLACES: [(Draw, &[&str]); 10] = [
     (Draft::goes_with_its_server, &["OAuthClient"]),
     (Draft::goes_with_its_portal, &["PortalCustomDomain"]),
     (Draft::finds_a_users_secret, &["OAuthClient"]),
+    (Draft::moves, MOVABLE),
 ];
 
 /// How many such worlds come before the one of this seed, if it is one.
@@ -267,12 +276,69 @@ impl Draft {
             self.step(gone, Action::DeleteSecret { namespace, name });
         }
     }
+
+    /// A spec comes to name another place for its object while the create is open, when it has just been looked for, or when all is Ready:
+    /// what was made is found where it was made, and moves (`moved-record`). It may be moved back, or deleted, on its way.
+    fn moves(&mut self, kind: &'static str) {
+        let lifecycle = json!({"deletion": "Delete", "replace": "Allow"});
+        // Groups would wait for a provider, which is not there.
+        let member = self.middle(kind, &json!({"lifecycle": lifecycle, "identityProviderGroups": null}));
+        let places = self.another_place(&member);
+        self.begin();
+        let Some((there, back)) = places else { return };
+        let (late, slow) = (self.dice.between(LATE), self.dice.between(SLOW));
+        let effects = [(40, Effect::AnswerLost), (20, Effect::Late(late)), (15, Effect::Slow(slow))];
+        if self.dice.chance(75) {
+            let effect = self.dice.weigh(&effects).clone();
+            self.create_is(&member, effect);
+        }
+        let after = self.dice.weigh(&[(60, 50..=OPEN), (20, OPEN..=OPEN + 6_000), (20, READY..=2 * READY)]).clone();
+        let moved = member.at + self.dice.between(after);
+        self.step(moved, member.edit(there));
+        if self.dice.chance(25) {
+            let delete = sort(kind).and_then(|sort| sort.operations.iter().find(|done| done.starts_with("delete")));
+            let lost = (moved, moved + 2 * OPEN);
+            self.faults.extend(delete.map(|delete| fault(Side::Remote, delete, lost, 1, Effect::AnswerLost)));
+        }
+        if self.dice.chance(30) {
+            let (crash, down) = (moved + self.dice.between(0..=OPEN), self.dice.between(100..=5_000));
+            self.falls(crash, down);
+        }
+        let then = moved + self.dice.between(100..=2 * OPEN);
+        match self.dice.below(10) {
+            0..3 => self.step(then, member.edit(back)),
+            3..5 => self.step(then, member.delete()),
+            _ => {}
+        }
+    }
+
+    /// Another place for what a resource makes, which is there: the change of its spec that names it, and the one that takes this back.
+    fn another_place(&mut self, member: &Member) -> Option<(Value, Value)> {
+        let sort = sort(member.model.kind)?;
+        let change = |field: &str, value: &Value| json!({(field): value});
+        if sort.shape == Shape::Upsert && self.dice.chance(40) {
+            let (_, field) = sort.key;
+            let other = version_id(1);
+            self.stranger(0, Stranger::Make { kind: "ApiProductVersion".to_owned(), key: other.clone() });
+            return Some((change(field, &json!(other)), change(field, &member.spec[field])));
+        }
+        let parent = referred(sort.parent, sort.api)?;
+        let mut second = self.cast.iter().find(|other| other.model.kind == parent)?.clone();
+        second.name.push_str("-second");
+        // What only one can have.
+        if let Some(members) = second.spec.as_object_mut() {
+            members.retain(|field, _| !["name", "id", "customDomain", "customClientDomain"].contains(&field.as_str()));
+        }
+        let there = change(sort.parent, &json!({"name": second.name}));
+        self.cast.push(second);
+        Some((there, change(sort.parent, &member.spec[sort.parent])))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{act::rules, draw::draw as draw_any};
+    use crate::{act::rules, draw::draw as draw_any, plan::Step};
 
     #[test]
     fn one_world_of_twenty_is_about_a_narrow_place_and_none_of_them_about_crashes() {
@@ -297,6 +363,27 @@ mod tests {
                 let Action::Apply(made) = step.action else { continue };
                 let kind = made["kind"].as_str().unwrap_or_default();
                 assert_eq!(rules::check(kind, &made["spec"], None), Ok(()), "{made:#}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_moves_may_do_so_and_goes_to_a_parent_that_is_there() {
+        for (seed, kind) in (0..).zip(MOVABLE.iter().copied()) {
+            let mut draft = Draft::new(seed);
+            draft.moves(kind);
+            let moved = |step: &Step| matches!(&step.action, Action::Edit { kind: of, .. } if of == kind);
+            assert!(draft.steps.iter().any(moved), "{kind}");
+            let member = draft.cast.iter().find(|member| member.model.kind == kind).expect("it is in the cast");
+            for step in &draft.steps {
+                let Action::Edit { spec, .. } = &step.action else { continue };
+                let mut new = member.spec.clone();
+                for (field, value) in spec.as_object().into_iter().flatten() {
+                    new[field] = value.clone();
+                    let named = value["name"].as_str();
+                    assert!(named.is_none_or(|named| draft.cast.iter().any(|other| other.name == named)), "{spec}");
+                }
+                assert_eq!(rules::check(kind, &new, Some(&member.spec)), Ok(()), "{new:#}");
             }
         }
     }

@@ -76,6 +76,8 @@ mod observe;
 mod own;
 #[path = "laws_parting.rs"]
 mod parting;
+#[path = "laws_place.rs"]
+mod place;
 #[path = "laws_remote.rs"]
 mod remote;
 #[path = "laws_rivals.rs"]

@@ -164,7 +164,8 @@ impl<'e> End<'e> {
                 for difference in differences(sort, resource, object) {
                     violate("law 9: Synced and different", difference);
                 }
-                for difference in self.inner_differences(sort, resource, object) {
+                let inner = self.inner_differences(sort, resource, object).into_iter();
+                for difference in inner.chain(self.misplaced(sort, resource, object)) {
                     violate("law 9: Synced and different", difference);
                 }
             }
