@@ -22,7 +22,7 @@ pub(crate) fn times(outcome: &Outcome, method: &str, path: &str) -> Vec<Millis> 
 }
 
 /// How often a status was written whose `Ready` begins with these words. A trace shows some twenty letters of them.
-fn said(outcome: &Outcome, plural: &str, name: &str, words: &str) -> usize {
+pub(crate) fn said(outcome: &Outcome, plural: &str, name: &str, words: &str) -> usize {
     sent(outcome, &format!("patch {plural}/status world/{name} "), &format!("\"message\":\"{words}"))
 }
 

@@ -26,7 +26,7 @@ fn connection(name: &str) -> Value {
 }
 
 /// A user sets an annotation of Portico's, or removes it.
-fn annotate(at: Millis, kind: &str, name: &str, key: &str, value: Option<&str>) -> Step {
+pub(crate) fn annotate(at: Millis, kind: &str, name: &str, key: &str, value: Option<&str>) -> Step {
     let (kind, namespace, name) = (kind.to_owned(), "world".to_owned(), name.to_owned());
     let (key, value) = (format!("portico.dev/{key}"), value.map(str::to_owned));
     step(at, Action::Annotate { kind, namespace, name, key, value })

@@ -1,7 +1,7 @@
 //! Worlds that once broke a law, as the search left them: each has a name that says what went wrong, and breaks none any more. The comment
 //! of each names the seeds that found it and the law.
 //!
-//! The worlds of `decisions`, `decisions_create` and `decisions_delete` broke none: each goes one way that a decision of the engine can go, and
+//! The worlds of `decisions` and of the modules that are named after it broke none: each goes one way that a decision of the engine can go, and
 //! tells when it goes another one.
 
 mod account;
@@ -10,6 +10,7 @@ mod creates;
 mod decisions;
 mod decisions_create;
 mod decisions_delete;
+mod decisions_identify;
 mod decisions_moved;
 mod deletion;
 mod handed;
