@@ -120,6 +120,8 @@ pub(super) struct Seen {
 pub(super) struct Made {
     /// For whom; several where nobody can tell.
     pub(super) uids: Vec<String>,
+    /// Whose pass sent the create.
+    pub(super) maker: Option<String>,
     pub(super) kind: &'static str,
     pub(super) at: Millis,
 }

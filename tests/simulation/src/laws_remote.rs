@@ -310,7 +310,7 @@ impl Notes {
             return;
         }
         if let Some(flight) = flight {
-            self.create_is_done(world, &place, flight.uids, answer);
+            self.create_is_done(world, request, &place, flight.uids, answer);
         } else if is_delete {
             self.test("law 6");
             if let Some(kind) = self.protected.get(&place.path)
@@ -328,11 +328,18 @@ impl Notes {
             self.entries.insert(format!("{}/{}/{}", place.path, place.rest[0], text(id)));
         }
         if ["createClient", "updateClient"].contains(&request.operation) {
-            self.check_output(world, &answer.body, request.sent);
+            self.check_output(world, request, &answer.body);
         }
     }
 
-    fn create_is_done(&mut self, world: &World, place: &Place, uids: Vec<String>, answer: &RemoteAnswer) {
+    fn create_is_done(
+        &mut self,
+        world: &World,
+        request: &RemoteRequest,
+        place: &Place,
+        uids: Vec<String>,
+        answer: &RemoteAnswer,
+    ) {
         let sort = place.sort;
         if sort.shape == Shape::Action {
             return;
@@ -368,6 +375,7 @@ impl Notes {
         }
         self.deleted.remove(&path);
         self.alive.insert(path.clone());
-        self.made.insert(path, Made { uids, kind: sort.kind, at: world.now() });
+        let maker = request.sender.clone();
+        self.made.insert(path, Made { uids, maker, kind: sort.kind, at: world.now() });
     }
 }

@@ -7,7 +7,7 @@ use super::{
     notes::Notes,
     sorts::{items, text},
 };
-use crate::{plan::Millis, world::World};
+use crate::{plan::Millis, seen::RemoteRequest, world::World};
 
 /// Shorter secrets are found in everything.
 const TELLING: usize = 8;
@@ -68,40 +68,49 @@ impl Notes {
     }
 
     /// A client was made or changed by a request of this moment: its secret stands in its output Secret already.
-    pub(super) fn check_output(&mut self, world: &World, client: &Value, sent: Millis) {
+    pub(super) fn check_output(&mut self, world: &World, request: &RemoteRequest, client: &Value) {
         let (id, secret) = (text(&client["client_id"]), text(&client["client_secret"]));
         let Some(made) = self.made.get(&format!("/clients/{id}")) else { return };
         let is_new = made.at == world.now();
-        let owners: Vec<_> = made
-            .uids
-            .iter()
-            .filter_map(|uid| self.resources.get(uid))
-            .filter(|seen| seen.live && seen.object["spec"]["credentialsSecret"].is_object())
-            .collect();
-        let [seen] = owners.as_slice() else { return };
-        // KINDS.md, `OAuthClient`: "`clientSecretRef` brings one's own". What was sent while the spec still said so is not what Portico
-        // chooses, and that alone stands in the output Secret before it is sent (DESIGN.md section 3, Secrets).
-        if seen.words.contains("\"clientSecretRef\":{") && seen.changed >= sent {
+        // Several resources may name one client, and "whoever holds the recorded id or the mark wins" (law 12): its secret is the one that its
+        // maker chose, and the others, which may hand out theirs elsewhere, choose nothing for it.
+        let maker = made.maker.as_ref().filter(|maker| request.sender.as_ref() == Some(*maker));
+        let Some(seen) = maker.and_then(|maker| self.resources.get(maker)).filter(|seen| seen.live) else { return };
+        let owner = &seen.object;
+        if !owner["spec"]["credentialsSecret"].is_object() {
             return;
         }
-        let owner = &seen.object;
+        // What was sent follows the spec of then. KINDS.md, `OAuthClient`: "`clientSecretRef` brings one's own". What was sent while the spec
+        // still said so, or asked for no Secret at all, is not what Portico chooses, and that alone stands in the output Secret before it is
+        // sent (DESIGN.md section 3, Secrets).
+        let was_edited = seen.changed >= request.sent;
+        let chose_none =
+            || seen.words.contains("\"clientSecretRef\":{") || text(&request.body["client_secret"]).is_empty();
+        if was_edited && chose_none() {
+            return;
+        }
         let name = text(&owner["spec"]["credentialsSecret"]["name"]);
-        let stored = world.kubernetes.get("secrets", namespace(owner), name);
         // One that a resource before it left, as it does where its CRD went, holds the secret just as well (DESIGN.md section 3, Secrets).
         // Of one that never had it, another's is left alone: "never written over a Secret that is not ours" (DESIGN.md section 3). Whoever has
         // recorded it does not lose it to another, whatever a person takes away: "If a user deletes it, it is rebuilt" (the same).
-        let is_ours = |stored: &Value| {
+        let is_ours = |name: &str, stored: &Value| {
             let holder = text(&stored["metadata"]["annotations"][OWNER_UID]);
             let is_anothers = holder != uid(owner) && self.resources.get(holder).is_some_and(|seen| seen.live);
             is_output(stored) && (!is_anothers || hands_out(owner, name))
         };
+        let stored = |name: &str| {
+            let stored = world.kubernetes.get("secrets", namespace(owner), name);
+            stored.filter(|stored| is_ours(name, stored))
+        };
         let has_it = |stored: &Value| values(stored).iter().any(|(_, value)| value == secret);
-        let held = match stored.as_ref().filter(|stored| is_ours(stored)) {
-            Some(stored) => has_it(stored),
+        let held = match stored(name) {
+            Some(stored) => has_it(&stored),
             // Somebody may have taken it away, but nobody before there is a client.
             None => !is_new || world.plan.steps.iter().any(|step| takes_secrets(&step.action)),
         };
-        if !held && !secret.is_empty() {
+        // Of another name when it was sent: there it stands.
+        let is_held_before = || was_edited && seen.secrets.iter().any(|name| stored(name).is_some_and(|s| has_it(&s)));
+        if !held && !secret.is_empty() && !is_held_before() {
             let what = format!("{} has a secret at the API that does not stand in {name}", label(owner));
             world.violate("law 9: credentials nowhere", what);
         }

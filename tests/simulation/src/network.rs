@@ -19,7 +19,7 @@ use tower::{BoxError, ServiceExt, service_fn, util::BoxCloneSyncService};
 use url::form_urlencoded;
 
 use crate::{
-    attribution::of_remote,
+    attribution::{of_remote, sender},
     coverage::Point,
     faults::Target,
     plan::{Effect, Side},
@@ -158,6 +158,7 @@ fn parcel(world: &World, request: &reqwest::Request, number: u64, (replica, life
         method,
         body: readable(request.headers(), &body),
         sent: world.now(),
+        sender: sender(),
     };
     let point = of_remote(&sent);
     Parcel { sent, point, url: url.as_str().to_owned(), headers: request.headers().clone(), body }

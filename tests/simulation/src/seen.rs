@@ -38,6 +38,8 @@ pub struct RemoteRequest {
     pub body: Value,
     /// When it was sent.
     pub sent: Millis,
+    /// The UID of the resource whose pass sends it; none where it is nobody's.
+    pub sender: Option<String>,
 }
 
 impl RemoteRequest {
