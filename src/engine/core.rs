@@ -83,6 +83,8 @@ pub struct Memory {
     pub held: bool,
     /// Until when a create of this process without an answer may still take effect unseen.
     pub unsettled: Option<Instant>,
+    /// When this process first knew that the record says of a create that it could still take effect beside what is recorded.
+    pub sighted: Option<Instant>,
     /// When this process made the object, or of a marked one first saw it: for a while reads may not show it.
     pub made: Option<Instant>,
     /// Whether an object that this process made, or knew again by its mark, is not recorded yet.

@@ -85,6 +85,7 @@ impl Pass<'_> {
                     self.note_unsettled(unsettled);
                 } else {
                     self.note_unsettled(Some(Instant::now() + self.window(&link)));
+                    self.mark_unsettled(resolved);
                 }
                 return match (error, &resolved.id) {
                     // The collection answered just now, so it is something else that is not there.

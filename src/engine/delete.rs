@@ -100,9 +100,9 @@ impl Pass<'_> {
         self.wait_for_those_that_go_first(&below.going)?;
         self.wait_for_children(&below.staying).await?;
         let known = self.connection_of(&recipe.connection, &recipe.account)?;
-        let unsettled = self.engine.remember(self.object.uid(), |memory| memory.unsettled);
+        let unsettled = self.unsettled_beside(recipe, &known.link);
         if let Some(until) = unsettled.filter(|until| *until > Instant::now())
-            && self.ops.identity_of(&self.object) != Identity::Intent
+            && (recipe.unsettled || self.ops.identity_of(&self.object) != Identity::Intent)
         {
             // It was being made again under its id, or another one was adopted meanwhile.
             let message = "an earlier create may still take effect; deleting its result after the wait";

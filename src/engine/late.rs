@@ -12,9 +12,10 @@ use super::{
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
-    status::{Intent, Status},
+    status::{Intent, Recipe, Status},
     stop::Stop,
 };
+use crate::remote::{Link, Path};
 
 /// Whether an object of a listing could be what a given-up create made after all.
 #[must_use]
@@ -63,6 +64,64 @@ impl Pass<'_> {
     pub(super) fn note_unsettled(&self, until: Option<Instant>) {
         let until = until.filter(|until| *until > Instant::now());
         self.engine.remember(self.object.uid(), |memory| memory.unsettled = until);
+    }
+
+    /// Whether a create may take effect besides what is recorded here now: one whose end this process waits for, or one of which the record
+    /// of this very object says so already. What was deleted to be made again takes that along.
+    pub(super) fn is_unsettled_beside(&self, resolved: &Resolved, path: &Path) -> bool {
+        let before = self.status.known(&self.engine.owner, self.object.uid());
+        if before.is_some_and(|one| one.unsettled && one.path == path.as_str()) {
+            return true;
+        }
+        if resolved.identity == Identity::Intent {
+            return false;
+        }
+        let (now, window) = (Instant::now(), self.window(resolved.link()));
+        self.engine.remember(self.object.uid(), |memory| {
+            let until = memory.unsettled.or(memory.sighted.map(|sighted| sighted + window));
+            let is_open = until.is_some_and(|until| until > now);
+            if is_open {
+                memory.sighted.get_or_insert(now);
+            }
+            is_open
+        })
+    }
+
+    /// The create of what is recorded, and was to be made again, had no answer. It is sent again before it is settled, and a process that
+    /// finds what came of that is to know that there are two.
+    pub(super) fn mark_unsettled(&mut self, resolved: &Resolved) {
+        let is_recorded = self.status.recorded(&self.engine.owner, self.object.uid()).is_some();
+        if !is_recorded || resolved.identity == Identity::Intent {
+            return;
+        }
+        if let Some(recipe) = &mut self.status.remote {
+            recipe.unsettled = true;
+        }
+        self.sight_unsettled();
+    }
+
+    /// From the first sight of such a record on this process counts the time until it is settled, as with an open create: what the process
+    /// before knew of it ended with that process.
+    pub(super) fn sight_unsettled(&self) {
+        let record = self.status.recorded(&self.engine.owner, self.object.uid());
+        if record.is_some_and(|recipe| recipe.unsettled) {
+            self.engine.remember(self.object.uid(), |memory| {
+                memory.sighted.get_or_insert_with(Instant::now);
+            });
+        }
+    }
+
+    /// Until when a create may take effect beside what is recorded. What this process has sent itself it knows best.
+    pub(super) fn unsettled_beside(&self, recipe: &Recipe, link: &Link) -> Option<Instant> {
+        let window = self.window(link);
+        self.engine.remember(self.object.uid(), |memory| {
+            if recipe.unsettled && memory.unsettled.is_none() {
+                // Whatever an earlier process sent was sent before this one's first sight of the record.
+                memory.unsettled = Some(*memory.sighted.get_or_insert_with(Instant::now) + window);
+                memory.held = true;
+            }
+            memory.unsettled
+        })
     }
 
     /// The object is there, and no status says so yet.

@@ -92,6 +92,7 @@ impl<'e> Pass<'e> {
     /// Runs to the end, and writes the status.
     pub async fn run(mut self, cause: Cause) -> Outcome {
         self.tell_stage();
+        self.sight_unsettled();
         if self.object.is_deleting() {
             let result = self.delete().await;
             return self.report_deletion(result).await;

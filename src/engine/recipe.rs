@@ -33,6 +33,9 @@ pub struct Recipe {
     /// Whether the object is only observed: then it is not this resource's, and never deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,
+    /// Whether another create could still take effect when this was recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsettled: bool,
 }
 
 /// A create that was about to be sent when this was written.

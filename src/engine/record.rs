@@ -19,6 +19,7 @@ impl Pass<'_> {
         self.status.creating = None;
         let reset = self.reset(resolved);
         let path = &place.path;
+        let unsettled = !observed && self.is_unsettled_beside(resolved, path);
         self.status.remote = Some(Recipe {
             owner: self.engine.owner.clone(),
             uid: self.object.uid().to_owned(),
@@ -30,6 +31,7 @@ impl Pass<'_> {
             parent: place.parent.as_ref().filter(|_| place.is_alone()).map(ToString::to_string),
             reset,
             observed,
+            unsettled,
         });
         self.engine.links.change(&resolved.connection, |known| {
             known.missing.remove(path);

@@ -84,8 +84,8 @@ impl Pass<'_> {
             // What was just looked at cannot hide an earlier process' create any more, and what was adopted, or made again, does not end
             // one that is known to be on its way.
             let (ask, held, unsettled) = (memory.ask, memory.held || asked, memory.unsettled);
-            let (unrecorded, late_secret) = (memory.unrecorded, memory.late_secret);
-            *memory = Memory { held, unsettled, made, unrecorded, ask, late_secret, ..Memory::default() };
+            let (unrecorded, late_secret, sighted) = (memory.unrecorded, memory.late_secret, memory.sighted);
+            *memory = Memory { held, unsettled, sighted, made, unrecorded, ask, late_secret, ..Memory::default() };
         });
         if done.unasked {
             return ("in order", None);

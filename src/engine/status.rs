@@ -297,6 +297,7 @@ mod tests {
             parent: None,
             reset: None,
             observed: false,
+            unsettled: false,
         };
         let status = Status::<Map<String, Value>> { id: Some("x".into()), remote: Some(recipe), ..Status::default() };
         assert!(status.recorded("o", "u").is_some());

@@ -3,9 +3,12 @@ use portico_sandbox::Switches;
 use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger};
 use serde_json::{Value, json};
 
-use crate::world::{
-    acp, apply, delete, first, first_lost, identity_world, konnect, made, make, portal, provider, replay, sent, server,
-    shared, step, world,
+use crate::{
+    decisions::{look, times},
+    world::{
+        acp, apply, delete, first, first_lost, identity_world, konnect, made, make, portal, provider, remove, replay,
+        sent, server, shared, step, world,
+    },
 };
 
 /// A lost answer is no reason to make a thing twice (law 1), and the same plan goes the same way.
@@ -97,6 +100,42 @@ fn a_server_that_was_made_at_the_second_try_waits_with_its_deletion_for_the_firs
         assert_eq!(sent(&outcome, "POST", "/servers {"), 2, "{}", outcome.trace.join("\n"));
         assert_eq!(sent(&outcome, "DELETE", "/servers/"), 1, "{}", outcome.trace.join("\n"));
     }
+}
+
+/// Seed 7025041, law 1: the same, and the process that waited for the first try ended. The one after it knew of nothing, and deleted at
+/// once: the record itself says that another create may still come. Whether it is deleted before the crash, while nobody runs, or later.
+#[test]
+fn a_server_that_was_made_at_the_second_try_waits_for_the_first_in_the_next_process_too() {
+    for end in [10_200, 10_600, 12_000] {
+        let steps = vec![
+            apply(2_000, server("login", &json!({}))),
+            step(10_500, Action::Crash { replica: 0, down: 300 }),
+            delete(end, "AuthorizationServer", "login"),
+        ];
+        let late = first("createAuthorizationServer", Effect::Late(12_500));
+        let outcome = replay(&identity_world(steps, vec![late], 61_000));
+        let (trace, deletes) = (outcome.trace.join("\n"), times(&outcome, "DELETE", "/servers/"));
+        assert_eq!(sent(&outcome, "POST", "/servers {"), 2, "{trace}");
+        assert!(deletes.len() == 1 && deletes[0] > 14_500, "{deletes:?}\n{trace}");
+    }
+}
+
+/// The same of one that had vanished: it was recorded all the while, and the process ended as the second try was on its way.
+#[test]
+fn a_server_that_is_made_again_at_the_second_try_waits_for_the_first_in_the_next_process_too() {
+    let again = Fault { nth: 1, ..first("createAuthorizationServer", Effect::Late(25_000)) };
+    let crash = Fault { nth: 2, ..first("createAuthorizationServer", Effect::CrashAfter) };
+    let steps = vec![
+        apply(2_000, server("login", &json!({}))),
+        remove(8_000, "AuthorizationServer", 0),
+        look(8_500, "AuthorizationServer", "login"),
+        // The next process has begun after 8 s at the most.
+        delete(26_000, "AuthorizationServer", "login"),
+    ];
+    let outcome = replay(&identity_world(steps, vec![again, crash], 61_000));
+    let (trace, deletes) = (outcome.trace.join("\n"), times(&outcome, "DELETE", "/servers/"));
+    assert_eq!(sent(&outcome, "POST", "/servers {"), 3, "{trace}");
+    assert!(deletes.len() == 1 && deletes[0] > 33_500, "{deletes:?}\n{trace}");
 }
 
 /// Seed 63465, law 1: while a portal's create was on its way the portal of a stranger was adopted, and the deletion of that one left behind

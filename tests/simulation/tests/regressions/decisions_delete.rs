@@ -174,6 +174,27 @@ fn what_a_late_create_made_beside_an_adopted_portal_goes_with_it() {
     assert!(asked(&outcome, "Portal delete list-portals") > 0, "{trace}");
 }
 
+/// The same where the process that had sent it ended before the deletion: the record says that it may still come.
+#[test]
+fn what_a_late_create_made_beside_an_adopted_portal_goes_with_it_in_the_next_process_too() {
+    let lifecycle = json!({"adoption": "Adopt", "deletion": "Delete"});
+    let adopts = json!({"connectionRef": {"name": "acme"}, "name": "shop", "lifecycle": lifecycle});
+    let (kind, field) = ("Portal".to_owned(), "name".to_owned());
+    let renamed = Stranger::Change { kind, which: 0, field, value: json!("other") };
+    let steps = vec![
+        apply(1_000, konnect("Portal", "shop", &adopts)),
+        make(3_000, "Portal", "shop"),
+        step(11_000, Action::Stranger(renamed)),
+        step(11_200, Action::Crash { replica: 0, down: 500 }),
+        // While nobody runs.
+        delete(11_500, "Portal", "shop"),
+    ];
+    let outcome = replay(&world(steps, vec![first("create-portal", Effect::Late(13_500))], 61_000));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 1, "{trace}");
+    assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 2, "{trace}");
+}
+
 /// Law 3: a portal was made, and could not be recorded: its connection had been given up meanwhile, and the API server failed. For a while
 /// a listing may not show it, and the deletion does not take that for its absence.
 #[test]
