@@ -12,6 +12,7 @@ mod decisions_create;
 mod decisions_delete;
 mod decisions_identify;
 mod decisions_moved;
+mod decisions_sweep;
 mod deletion;
 mod handed;
 mod person;
