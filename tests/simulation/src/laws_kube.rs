@@ -156,7 +156,7 @@ impl Notes {
             .made
             .iter()
             // What a stranger made there after ours had gone is no outcome of our create (law 2: "The same name is never proof").
-            .filter(|(path, made)| made.uids.iter().any(|uid| uid == meant) && !self.is_strangers(path, made))
+            .filter(|(path, made)| made.is_for(meant) && !self.is_strangers(path, made))
             .map(|(path, _)| path.as_str());
         let recorded = recorded_path(&object).filter(|path| !self.was_replaced(path, meant));
         for path in made.chain(recorded) {

@@ -16,6 +16,19 @@ use crate::{
 /// So long after a stranger made an object the operator may not have seen it yet.
 const UNSEEN: Millis = 30_000;
 
+impl Made {
+    /// Whether it was made for this resource. Of several that may want it, it is for the one whose pass sent the create: the others have made
+    /// nothing, and it carries no mark of theirs, is not recorded for their UID, and is no outcome of a create of theirs. So they must not
+    /// delete it (law 2), not even when that one has gone and left it. What one of them has recorded is looked at apart. Where the sender is
+    /// none of them, nobody can tell.
+    pub(super) fn is_for(&self, uid: &str) -> bool {
+        match self.maker.as_ref().filter(|maker| self.uids.contains(maker)) {
+            Some(maker) => maker == uid,
+            None => self.uids.iter().any(|one| one == uid),
+        }
+    }
+}
+
 impl Notes {
     /// The UIDs of the resources that a create may be for. None: it is for nobody.
     pub(super) fn makers(&self, request: &RemoteRequest, place: &Place) -> Vec<String> {
@@ -257,4 +270,25 @@ pub(super) fn is_elsewhere(world: &World, path: &str) -> bool {
 /// Whether an id was derived: no spec has it.
 fn is_derived(seen: &Seen, id: &str) -> bool {
     !seen.words.contains(&format!("\"{id}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_want_was_made_for_the_one_that_sent_the_create_where_that_is_known() {
+        let made = |uids: &[&str], maker: Option<&str>| Made {
+            uids: uids.iter().map(|uid| (*uid).to_owned()).collect(),
+            maker: maker.map(str::to_owned),
+            kind: "PortalCustomDomain",
+            at: 0,
+        };
+        let both = made(&["one", "two"], Some("two"));
+        assert!(both.is_for("two") && !both.is_for("one") && !both.is_for("three"));
+        // Nobody can tell.
+        for unknown in [made(&["one", "two"], None), made(&["one", "two"], Some("three"))] {
+            assert!(unknown.is_for("one") && unknown.is_for("two") && !unknown.is_for("three"));
+        }
+    }
 }

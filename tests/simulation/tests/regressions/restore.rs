@@ -308,3 +308,32 @@ fn the_id_that_a_backup_says_of_another_uid_is_no_claim() {
     let outcome = replay(&world(steps, Vec::new(), 140_001));
     assert_eq!(sent(&outcome, "POST", "/teams {"), 2, "{}", outcome.trace.join("\n"));
 }
+
+/// Seed 8050097, law 3: a domain was made while two wanted it, and stayed when its resource went. The other one came from a backup, with the
+/// finalizer and the record of another UID, and had never made anything: it was let go of, and the oracle said that it left its domain.
+#[test]
+fn what_another_one_made_and_left_does_not_go_with_who_waited_for_it() {
+    let domain = |name: &str, deletion: &str| {
+        let (hostname, ssl) = (format!("{name}.example.com"), json!({"domainVerificationMethod": "http"}));
+        let lifecycle = json!({ "deletion": deletion });
+        let spec = json!({"portalRef": {"name": "shop"}, "hostname": hostname, "ssl": ssl, "lifecycle": lifecycle});
+        konnect("PortalCustomDomain", name, &spec)
+    };
+    for later in [0, 15_000] {
+        let steps = vec![
+            apply(500, portal("shop")),
+            apply(3_000, domain("one", "Delete")),
+            delete(10_000, "PortalCustomDomain", "one"),
+            // When somebody looks again, both are there, and the second is the older.
+            step(20_000, Action::Crash { replica: 0, down: 10_000 }),
+            apply(21_000, domain("two", "Retain")),
+            step(24_000, Action::Restore { from: 9_000 }),
+            delete(45_000, "PortalCustomDomain", "two"),
+            delete(45_000 + later, "PortalCustomDomain", "one"),
+        ];
+        let outcome = replay(&world(steps, Vec::new(), 60_001));
+        let trace = outcome.trace.join("\n");
+        assert_eq!(sent(&outcome, "POST", "/custom-domain {"), 2, "{trace}");
+        assert_eq!(sent(&outcome, "DELETE", "/custom-domain"), 1, "{trace}");
+    }
+}
