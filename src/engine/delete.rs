@@ -58,6 +58,7 @@ impl Pass<'_> {
             Ok(common) => common.lifecycle,
             Err(_) => return Ok(Ended::Released("its deletion policy cannot be read")),
         };
+        self.outlast_update().await?;
         if self.ops.deletion(&lifecycle) == Deletion::Retain {
             let why = if lifecycle.deletion.is_some() {
                 "lifecycle.deletion is Retain"

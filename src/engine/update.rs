@@ -1,4 +1,6 @@
 //! Changing an object, as its API wants it: by what differs, or whole, with what the spec does not name as it was read.
+use std::sync::Arc;
+
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -9,11 +11,11 @@ use super::{
     overlay::{overlay, patch},
     pass::Pass,
     reason::Reason,
-    resolve::Resolved,
+    resolve::{Resolved, parse_connection},
     status::Updating,
     stop::Stop,
 };
-use crate::remote::{ApiError, Call, Path, Update};
+use crate::remote::{ApiError, Call, Link, Path, Update};
 
 impl Pass<'_> {
     /// Sends the differences. `read` is the object as this pass read it; the answer is the object as it is now. `takes_over`: it becomes
@@ -117,7 +119,7 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`] while it is too early to know.
     pub fn settle_update(&mut self, resolved: &Resolved) -> Result<(), Stop> {
-        let Some(updating) = self.status.updating.clone().filter(|u| u.uid == self.object.uid()) else {
+        let Some(updating) = self.open_update() else {
             self.status.updating = None;
             return Ok(());
         };
@@ -128,5 +130,42 @@ impl Pass<'_> {
         }
         self.status.updating = None;
         Ok(())
+    }
+
+    /// Waits with the end of this resource until an update of it, whose answer nobody saw, can no longer take effect. Whoever makes the
+    /// object again, or takes over what is left, has sent what they want by then, and would get that update on top of it: sent once, it
+    /// would do more than was to be done. An uninstall does not wait (law 6), nor does anybody where no connection is left to say how
+    /// long a request may take.
+    ///
+    /// # Errors
+    /// [`Stop`] while it is too early to let go.
+    pub(super) async fn outlast_update(&mut self) -> Result<(), Stop> {
+        let Some(updating) = self.open_update() else { return Ok(()) };
+        let Some(link) = self.link_of_update().await else { return Ok(()) };
+        let due = self.settles_at(&updating.token, &link);
+        if due <= Instant::now() {
+            self.status.updating = None;
+            return Ok(());
+        }
+        if !self.engine.kube.is_crd_live(self.ops.info()).await? {
+            return Ok(());
+        }
+        let message = "an earlier update may still take effect; going on with the deletion after the wait";
+        Err(Stop::wait_until(Reason::Deleting, message, due))
+    }
+
+    /// The update of an earlier pass whose result is not known, if it is this very resource's.
+    fn open_update(&self) -> Option<Updating> {
+        self.status.updating.clone().filter(|updating| updating.uid == self.object.uid())
+    }
+
+    /// The way that an open update went. Of what was only being taken over nothing is recorded yet.
+    async fn link_of_update(&self) -> Option<Arc<Link>> {
+        if let Some(recipe) = self.status.recorded(&self.engine.owner, self.object.uid()) {
+            let connection = parse_connection(self.ops, &recipe.connection)?;
+            return self.engine.links.get(&connection).map(|known| known.link);
+        }
+        let resolved = self.engine.resolve_in_passing(self.ops, self.key, &self.object).await.ok()?;
+        Some(resolved.link().clone())
     }
 }

@@ -20,4 +20,5 @@ mod providers;
 mod restore;
 mod tenant;
 mod told;
+mod updates;
 mod world;
