@@ -7,22 +7,12 @@ use serde_json::{Value, json};
 use crate::{
     decisions::{edit, look, said, times},
     decisions_delete::annotate,
+    decisions_moved::domain,
     world::{
         acp, apply, delete, first, identity_world, konnect, make, mapping, open_portal, portal, remove, replay, sent,
         server, shared, step, team, world,
     },
 };
-
-/// A domain of the portal `shop` that may be made again elsewhere.
-fn domain() -> Value {
-    let spec = json!({
-        "portalRef": {"name": "shop"},
-        "hostname": "docs.example.com",
-        "ssl": {"domainVerificationMethod": "http"},
-        "lifecycle": {"replace": "Allow"},
-    });
-    konnect("PortalCustomDomain", "docs", &spec)
-}
 
 /// A team that has vanished, and whose spec names another portal by now, is made there only where nobody has its name: what nobody looked at
 /// before is looked at first.

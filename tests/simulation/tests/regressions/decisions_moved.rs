@@ -11,7 +11,7 @@ const VERSION: &str = "c47d0e52-3b1f-4a86-9d20-6e8f51a7b394";
 const OTHER_VERSION: &str = "c47d0e52-3b1f-4a86-9d20-6e8f51a7b395";
 
 /// A domain of the portal `shop` that may be made again elsewhere.
-fn domain() -> Value {
+pub(crate) fn domain() -> Value {
     let spec = json!({
         "portalRef": {"name": "shop"},
         "hostname": "docs.example.com",
