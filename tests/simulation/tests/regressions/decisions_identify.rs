@@ -2,7 +2,7 @@
 //! for each way that a decision can go.
 use portico_sandbox::Switches;
 use portico_simulation::plan::{Action, Effect, Fault, Stranger};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     decisions::{edit, look, said, times},
