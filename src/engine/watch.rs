@@ -60,7 +60,11 @@ pub async fn kind(engine: Arc<Engine>, info: &'static Info, namespace: Option<St
                 engine.cache.has_ended(&key, object.uid());
                 remove(&engine, &key, Some(object.uid()));
             }
-            Err(error) if is_not_installed(&error) => health.missing(&name, &crd),
+            Err(error) if is_not_installed(&error) => {
+                // The work begins without this kind. What comes with the CRD was not there before, and others may wait for it.
+                first = false;
+                health.missing(&name, &crd);
+            }
             Err(error) => tracing::warn!(watch = name, %error, "a watch failed and is tried again"),
         }
     }

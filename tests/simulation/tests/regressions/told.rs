@@ -3,7 +3,7 @@ use portico_simulation::plan::{Action, Effect, Fault, Side};
 use serde_json::json;
 
 use crate::world::{
-    acp, apply, delete, identity_world, konnect, make, mapping, portal, replay, sent, step, token, world,
+    acp, apply, delete, identity_world, konnect, make, mapping, portal, replay, sent, step, team, token, world,
 };
 
 /// Seed 63217, law 4: each try at an action whose consent the API does not know said that it is being created, and then again what it waits
@@ -147,4 +147,22 @@ fn what_nobody_can_look_at_says_so_whether_this_process_ever_heard_of_it_or_not(
             assert_eq!(written, 2, "{trouble:?}, crash: {crash}: {trace}");
         }
     }
+}
+
+/// Seed 9094560, law 10: a process began while the CRD of portals was not installed, and who waited for a portal was not told of those that came
+/// with it: they were taken for what had been there before. Of one that is not Ready they were never told.
+#[test]
+fn who_waits_for_a_portal_is_told_of_the_one_that_comes_with_its_crd_after_a_restart() {
+    let crd = "Portal".to_owned();
+    let steps = vec![
+        apply(1_400, team()),
+        step(7_000, Action::DeleteCrd { kind: crd.clone() }),
+        step(7_800, Action::Crash { replica: 0, down: 1_200 }),
+        step(10_100, Action::InstallCrd { kind: crd }),
+        // Before the watch has listed anything.
+        apply(10_101, konnect("Portal", "shop", &json!({"connectionRef": {"name": "missing"}}))),
+    ];
+    let outcome = replay(&world(steps, Vec::new(), 10_102));
+    // That there is none, and later that it is not ready.
+    assert_eq!(sent(&outcome, "patch portalteams/status", "{"), 2, "{}", outcome.trace.join("\n"));
 }
