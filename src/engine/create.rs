@@ -212,7 +212,11 @@ impl Pass<'_> {
     /// An earlier create may still take effect unseen: nothing is known that the status does not say.
     #[must_use]
     pub fn still_waiting(&self, until: Instant) -> Stop {
-        let waits = "an earlier create may still take effect; looking for its result after the wait";
+        self.absent_until("an earlier create may still take effect; looking for its result after the wait", until)
+    }
+
+    /// The object is not there, as far as can be known, and is looked for again at this time.
+    pub(super) fn absent_until(&self, waits: &str, until: Instant) -> Stop {
         // Known to be absent, unless the last try says otherwise: then nothing that was true still is.
         let (judgement, (reason, message)) = match self.failure() {
             Some(failure) => (Judgement::OutOfTouch, failure),

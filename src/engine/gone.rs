@@ -39,7 +39,16 @@ impl Gone {
     }
 
     fn has(&self, account: String, path: Path) -> bool {
-        self.lock().get(&(account, path)).is_some_and(|until| *until > Instant::now())
+        self.until(account, path).is_some()
+    }
+
+    fn until(&self, account: String, path: Path) -> Option<Instant> {
+        self.lock().get(&(account, path)).copied().filter(|until| *until > Instant::now())
+    }
+
+    /// It is there again.
+    pub(super) fn forget(&self, account: String, path: Path) {
+        self.lock().remove(&(account, path));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, Path), Instant>> {
@@ -59,6 +68,22 @@ impl Pass<'_> {
     pub(super) fn was_deleted(&self, resolved: &Resolved, item: &Value) -> bool {
         let place = self.ops.id(item).and_then(|id| resolved.place(id).ok());
         place.is_some_and(|place| self.engine.gone.has(resolved.link().account(), place.path))
+    }
+
+    /// An object that is about to be taken over was read at a path where we deleted one just now: the answer may be older than the DELETE. Its
+    /// id may be one that clients choose, so it may also be there again.
+    ///
+    /// # Errors
+    /// [`Stop`] until no answer can be older than that.
+    pub(super) fn check_not_deleted(&self, resolved: &Resolved, path: &Path) -> Result<(), Stop> {
+        match self.engine.gone.until(resolved.link().account(), path.clone()) {
+            Some(until) => {
+                let why =
+                    format!("{path} was deleted just now, and the API still shows it; looking again after the wait");
+                Err(self.absent_until(&why, until))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What carries the mark of a resource of this name before this one may be what an earlier process deleted for that one, and what that
@@ -121,6 +146,9 @@ mod tests {
         assert!(gone.has("https://eu".to_owned(), path("/v2/portals/a")));
         assert!(!gone.has("https://eu".to_owned(), path("/v2/portals/b")));
         assert!(!gone.has("https://us".to_owned(), path("/v2/portals/a")));
+        gone.note("https://eu".to_owned(), path("/v2/portals/c"), Instant::now() + window);
+        gone.forget("https://eu".to_owned(), path("/v2/portals/c"));
+        assert!(!gone.has("https://eu".to_owned(), path("/v2/portals/c")), "it is there again");
         tokio::time::advance(window).await;
         assert!(!gone.has("https://eu".to_owned(), path("/v2/portals/a")));
         gone.note("https://eu".to_owned(), path("/v2/portals/b"), Instant::now() + window);

@@ -143,13 +143,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    pub(super) fn forget_record(&mut self) {
-        self.status.id = None;
-        self.status.remote = None;
-        self.status.parts.clear();
-        self.status.label_keys.clear();
-    }
-
     async fn by_binding(&mut self, resolved: &Resolved, id: &str) -> Result<Identified, Stop> {
         Self::may_take_over(resolved)?;
         let place =
@@ -164,6 +157,7 @@ impl Pass<'_> {
         }
         match self.read(resolved.link().clone().as_ref(), &place).await? {
             Read::Found(object) => {
+                self.check_not_deleted(resolved, &place.path)?;
                 self.check_mark(resolved, &object, false)?;
                 Self::check_listed(resolved, &object, id)?;
                 self.check_built_in(resolved, &object, id)?;
@@ -211,7 +205,10 @@ impl Pass<'_> {
             return Err(self.conflict(format!("the object {id} belongs to {other}")));
         }
         match self.read(resolved.link().clone().as_ref(), &place).await? {
-            Read::Found(object) => self.take_stranger(resolved, &[&object]),
+            Read::Found(object) => {
+                self.check_not_deleted(resolved, &place.path)?;
+                self.take_stranger(resolved, &[&object])
+            }
             Read::Absent if resolved.shape == Shape::Singleton => Err(Self::hidden(&place)),
             Read::Absent => Ok(Identified::default()),
             Read::ParentAbsent(_) => Err(self.parent_gone(resolved, "not found")),

@@ -17,6 +17,7 @@ impl Pass<'_> {
     pub(super) fn record_at(&mut self, resolved: &Resolved, id: &str, place: &Place, observed: bool) {
         self.status.id = Some(id.to_owned());
         self.status.creating = None;
+        self.engine.gone.forget(resolved.link().account(), place.path.clone());
         let reset = self.reset(resolved);
         let path = &place.path;
         let unsettled = !observed && self.is_unsettled_beside(resolved, path);
@@ -36,6 +37,14 @@ impl Pass<'_> {
         self.engine.links.change(&resolved.connection, |known| {
             known.missing.remove(path);
         });
+    }
+
+    /// Records nothing any more.
+    pub(super) fn forget_record(&mut self) {
+        self.status.id = None;
+        self.status.remote = None;
+        self.status.parts.clear();
+        self.status.label_keys.clear();
     }
 
     /// The recorded place of the object.
