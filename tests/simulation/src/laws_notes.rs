@@ -82,6 +82,8 @@ pub(super) struct Notes {
     pub(super) secrets: Vec<String>,
     /// When they were last looked for.
     pub(super) secrets_at: Option<Millis>,
+    /// The requests with a client's secret that stood in an output Secret when they were sent, by number.
+    pub(super) handed_out: BTreeSet<u64>,
     /// How many writes of the API server's record are known.
     known_writes: usize,
 }

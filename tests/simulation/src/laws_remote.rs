@@ -71,6 +71,7 @@ impl Notes {
         if !request.is_write() {
             return;
         }
+        self.note_output(world, request);
         if makes(request, &place) {
             self.create_is_sent(world, request, &place);
         } else {

@@ -3,7 +3,7 @@
 use portico_simulation::plan::{Action, Effect, Plan, Step};
 use serde_json::{Value, json};
 
-use crate::world::{acp, apply, delete, first, identity_world, replay, sent, server, step};
+use crate::world::{acp, apply, delete, first, identity_world, remove, replay, sent, server, step};
 
 /// A client of the server `login` that hands out its credentials in the Secret `handed`.
 fn client(name: &str, description: &str) -> Value {
@@ -141,4 +141,21 @@ fn a_secret_that_is_named_while_the_create_is_on_its_way_gets_what_was_sent() {
         let kept = usize::from(before.is_some());
         assert_eq!(sent(&outcome, "create secrets world/", "{"), 1 + kept, "{trace}");
     }
+}
+
+/// Seed 9004974, law 9: a person took the Secret away while a create that carries it was on its way, the client of the next try was deleted by
+/// a stranger, and then the first one was carried out. Nobody can take back what is on its way; the next sweep puts it right.
+#[test]
+fn a_secret_that_was_taken_away_while_it_was_sent_is_put_right_once_what_was_sent_takes_effect() {
+    let steps = vec![
+        apply(500, server("login", &json!({}))),
+        apply(3_000, client("shop", "as it was")),
+        step(3_300, take_away()),
+        remove(9_700, "OAuthClient", 0),
+    ];
+    let outcome = replay(&identity_world(steps, vec![first("createClient", Effect::Late(8_300))], 9_701));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "POST", "/clients {"), 2, "{trace}");
+    assert_eq!(sent(&outcome, "create secrets world/", "{"), 2, "{trace}");
+    assert_eq!(sent(&outcome, "PUT", "/clients/"), 1, "{trace}");
 }
