@@ -132,6 +132,10 @@ RULES = [
     ("listing-contradicts", "a GET's absence counts though the listing shows the object", never("engine/observe.rs", "there.contains(path) {")),
     ("own-create-lags", "a read that lags behind an own create is believed",
         ("engine/observe.rs", "made.filter(|_| resolved", "made.filter(|_| false && resolved")),
+    ("own-deletes", "what an answer shows from before an own DELETE is taken over",
+        ("engine/gone.rs", ".copied().filter(|until| *until > Instant::now())", ".copied().filter(|_| false)")),
+    ("late-crd", "what comes with a CRD that was missing at the start was there before", ("engine/watch.rs",
+        "                first = false;\n                health.missing", "                health.missing")),
     ("page-failed", "a page that fails ends a listing as if it were complete",
         ("remote/pages.rs", f"let body = {PAGE}?;", f"let body = {FIRST_PAGES};")),
     ("page-unread", "only the first page of a listing is read", always("remote/pages.rs", "!page.more {")),
@@ -233,6 +237,8 @@ ELSEWHERE = {
         "simulation/tests/regressions/handed.rs: a_secret_that_was_taken_away_from_a_paused_client_waits_for_it"),
     "delete-waits-recorded": ("a crash and a deletion between two creates of one object: seldom drawn, as in seed 7025041",
         "simulation/tests/regressions/creates.rs: a_server_that_was_made_at_the_second_try_waits_for_the_first_in_the_next_process_too"),
+    "late-crd": ("a CRD that is missing when a process begins, and what comes with it is never Ready: seldom drawn, as in seed 9094560",
+        "simulation/tests/regressions/told.rs: who_waits_for_a_portal_is_told_of_the_one_that_comes_with_its_crd_after_a_restart"),
     "panic": ("a bug", "behaviour/panics.rs: a_pass_that_panics_is_tried_again_with_growing_patience_and_hurts_nobody_else"),
 }
 
