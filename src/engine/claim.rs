@@ -20,7 +20,7 @@ use super::{
     reason::Reason,
     resolve::Resolved,
     spec::Common,
-    standing::{holds, rank, says_conflict},
+    standing::{holds, says_conflict},
     status::{Intent, Recipe, conditions},
     stop::{Again, Halt, Judgement, Stop},
 };
@@ -80,8 +80,8 @@ impl Pass<'_> {
         // From here to the end of the pass nobody else goes on with this object: what this one finds and sends is not recorded before then.
         let mut under_way = self.engine.claims.lock();
         let rivals = self.rivals(resolved, name.as_deref(), id);
-        let own = rank(&self.engine.owner, &self.object);
-        let is_before = |rival: &&Rival| !rival.stands_aside() && rank(&self.engine.owner, &rival.object) < own;
+        let own = self.engine.rank(&self.object);
+        let is_before = |rival: &&Rival| !rival.stands_aside() && self.engine.rank(&rival.object) < own;
         // Who goes first is said in the same words whether it is at work right now or not: it may try for ever, and at rest nothing is
         // written (law 4).
         if let Some(rival) = rivals.iter().find(is_before) {
@@ -136,6 +136,33 @@ impl Pass<'_> {
             return Err(self.conflict(format!("the object {id} belongs to {other}")));
         }
         Ok(())
+    }
+
+    /// The object that this resource has recorded is gone, and whoever wants to have that name may have recorded the object that has it now.
+    /// "Whoever holds the recorded id wins" (law 12), and the record of what is gone holds nothing. Where that one is the younger of two that
+    /// are not as their specs say, it would wait for this one, and this one for it: it goes first from now on, and is told.
+    ///
+    /// `stop`: what the look for an object of this name came to.
+    pub(super) fn step_back(&self, resolved: &Resolved, items: &[Value], stop: Option<&Stop>) {
+        let is_taken = resolved.writes && matches!(stop, Some(Stop::Halt(halt)) if halt.reason == Reason::Conflict);
+        let name = Some(resolved.natural_key.as_str());
+        let named = items.iter().filter(|item| is_taken && item[self.ops.key_field()].as_str() == name);
+        let holders = named.filter_map(|item| {
+            let id = self.ops.id(item)?;
+            let place = resolved.place(id).ok()?;
+            let key = self.recorder_of(id, &resolved.link().account(), &place.path)?;
+            let other = self.engine.cache.get(&key)?;
+            // Who wants another name by now is in another queue.
+            self.is_same_object(resolved, &key, &other, None).then_some((key, other))
+        });
+        let holders: Vec<(Key, Arc<Raw>)> = holders.collect();
+        let displaced = (!holders.is_empty()).then_some(self.generation);
+        self.engine.remember(self.object.uid(), |memory| memory.displaced = displaced);
+        for (key, other) in holders {
+            // Its object is there: what it was told before is over.
+            self.engine.remember(other.uid(), |memory| memory.displaced = None);
+            self.engine.queue.push(&key, Lane::Retry, Cause::Start);
+        }
     }
 
     /// Takes the turn to do at a place what one does there at a time, until the pass ends: what this one is about to send is not recorded

@@ -87,6 +87,8 @@ pub struct Memory {
     pub sighted: Option<Instant>,
     /// When this process made the object, or of a marked one first saw it: for a while reads may not show it.
     pub made: Option<Instant>,
+    /// The generation at which its object was gone, and another one that wants the same had recorded the object of its name.
+    pub displaced: Option<i64>,
     /// Whether an object that this process made, or knew again by its mark, is not recorded yet.
     pub unrecorded: bool,
     /// A look that the API could not answer is still owed.

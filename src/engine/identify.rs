@@ -99,7 +99,11 @@ impl Pass<'_> {
                 // Made again only where nobody has taken its place meanwhile.
                 let items = self.check_absence(resolved, &place, None).await?;
                 let found = match resolved.id {
-                    None => self.find_in_listing(resolved, &items).await?,
+                    None => {
+                        let found = self.find_in_listing(resolved, &items).await;
+                        self.step_back(resolved, &items, found.as_ref().err());
+                        found?
+                    }
                     // Its id is its own, and is made again.
                     Some(_) => Identified::default(),
                 };

@@ -12,7 +12,6 @@ use super::{
     reason::Reason,
     secrets::Stored,
     spec::annotations::OWNER_UID,
-    standing::rank,
     stop::Stop,
 };
 
@@ -61,11 +60,11 @@ impl Engine {
             Some(AnyKind::Resource(ops)) => ops.output_secret(one).is_some_and(|secret| secret == name),
             _ => false,
         };
-        let own = has_it(object).then(|| rank(&self.owner, object));
+        let own = has_it(object).then(|| self.rank(object));
         let goes_first = |(key, other): &(Key, Arc<Raw>)| {
             let is_other = other.uid() != object.uid() && !other.is_deleting();
             let holds = is_other && has_it(other) && wants_it(key, other);
-            holds && own.as_ref().is_none_or(|own| rank(&self.owner, other) < *own)
+            holds && own.as_ref().is_none_or(|own| self.rank(other) < *own)
         };
         let users = self.edges.dependents(&Target::Secret(key.namespace.to_string(), name.to_owned())).into_iter();
         let users = users.filter_map(|user| {

@@ -2,7 +2,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    core::Memory,
+    core::{Engine, Memory},
     kind::Identity,
     pass::Pass,
     raw::Raw,
@@ -23,6 +23,9 @@ pub(super) enum Standing {
     Changing,
     /// The same, and it has yielded before: it stays behind, whatever the one before it goes through.
     Yielding,
+    /// What it has recorded is gone, and another one that wants the same has recorded the object of that name: behind all whose record
+    /// stands for something, since it waits for one of them whatever it was before.
+    Displaced,
     /// Its create is open, and its spec binds it to another object by now: what it will find there is not what it has sent. Behind everybody
     /// who has recorded an object: it waits for whoever has recorded the one that it is bound to, and nobody waits for it in a circle.
     Bound,
@@ -46,9 +49,10 @@ pub(super) fn says_conflict(status: &Status) -> bool {
 }
 
 /// Who goes first of those that claim the same. It is one order of all, and whoever waits for another has that one before it: also who finds
-/// that the object belongs to another, since it has recorded none itself, and its own create is settled by then, or it is bound. So these
-/// wait in no circle. Outside of this order are only marks that are not recorded, and Secrets that another has.
-pub(super) fn rank(owner: &str, object: &Raw) -> Rank {
+/// that the object belongs to another, since it has recorded none itself, and its own create is settled by then, or it is bound; or it has
+/// recorded one that is gone, and is displaced ([`Engine::rank`]). So these wait in no circle. Outside of this order are only marks that are
+/// not recorded, and Secrets that another has.
+fn rank(owner: &str, object: &Raw) -> Rank {
     let status = object.status();
     let recorded = status.recorded(owner, object.uid()).is_some();
     let creating = status.intent(owner, object.uid()).is_some();
@@ -67,6 +71,16 @@ pub(super) fn rank(owner: &str, object: &Raw) -> Rank {
         Standing::Changing
     };
     (standing, object.metadata.creation_timestamp.as_ref().map(|t| t.0), object.uid().to_owned())
+}
+
+impl Engine {
+    /// Who goes first, with what no status says: whose object is gone, and its name another's. After a restart it finds that out once more.
+    pub(super) fn rank(&self, object: &Raw) -> Rank {
+        let (standing, since, uid) = rank(&self.owner, object);
+        let is_displaced = self.remember(object.uid(), |memory| memory.displaced == Some(object.generation()));
+        let standing = if is_displaced { standing.max(Standing::Displaced) } else { standing };
+        (standing, since, uid)
+    }
 }
 
 impl Pass<'_> {

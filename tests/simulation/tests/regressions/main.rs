@@ -14,6 +14,7 @@ mod decisions_identify;
 mod decisions_moved;
 mod decisions_sweep;
 mod deletion;
+mod displaced;
 mod gone;
 mod handed;
 mod person;
