@@ -1,9 +1,9 @@
-//! The end of a connection: it stays while anything with a recorded id uses it.
+//! The end of a connection: it stays while anything with a recorded id uses it, or a pass makes or takes over something through it.
 //!
 //! It is not swept any more. Passes of resources that live on are refused the connection, so that nothing that a sweep saw could be
 //! looked at or put back; their status keeps what was seen last, and after three intervals says that it is not known any more
 //! (`silence`), a new spec is answered with `ConnectionNotReady`, and `Ready=False` of the connection says why. All its requests are left to the deletions that it stays for.
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::Instant;
 
@@ -187,17 +187,20 @@ impl ConnectionPass<'_> {
         self.engine.links.get(self.key).is_some_and(|known| known.uid == self.object.uid())
     }
 
-    /// Who has an object, or an open create, through this connection.
+    /// Who has an object, or an open create, through this connection, or is about to.
     pub(super) fn users(&self) -> Vec<String> {
         let all = self.held_through(|ops, object| ops.identity_of(object) != Identity::Intent);
         // What goes and does not know its connection any more asks all of them.
         let seekers = self.seekers().filter(|(_, object)| object.is_deleting()).map(|(key, _)| key);
-        all.chain(seekers).map(|key| key.to_string()).collect()
+        // What a pass takes over, or makes below a parent that has gone meanwhile, is recorded at its end.
+        let begun = self.engine.beginners.of(self.object.uid());
+        let users: BTreeSet<Key> = all.chain(seekers).chain(begun).collect();
+        users.iter().map(ToString::to_string).collect()
     }
 
     /// Whether anything may have an object through this connection, or have one before long: a create that is refused is tried again.
     pub(super) fn is_used(&self) -> bool {
-        self.held_through(|_, _| true).next().is_some()
+        self.held_through(|_, _| true).next().is_some() || !self.engine.beginners.of(self.object.uid()).is_empty()
     }
 
     /// Those with our finalizer that have something recorded through this connection; of those that have nothing recorded, the ones that

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{
+    begun::Beginners,
     cache::{AnyKind, Cache, Change, Kinds},
     claims::Claims,
     edges::Edges,
@@ -146,6 +147,8 @@ pub struct Engine {
     pub events: Events,
     /// Who speaks for an object right now.
     pub claims: Claims,
+    /// Who begins to use a connection right now.
+    pub beginners: Beginners,
     /// What was deleted just now, which listings may show still.
     pub gone: Gone,
     /// The right to write.
@@ -201,6 +204,7 @@ impl Engine {
             metrics: parts.metrics,
             events: parts.events,
             claims: Claims::default(),
+            beginners: Beginners::default(),
             gone: Gone::default(),
             lease: parts.lease,
             entropy: parts.entropy,

@@ -21,26 +21,38 @@ use super::{
 pub(super) type Stay = OwnedRwLockReadGuard<()>;
 
 impl Pass<'_> {
-    /// Sees to it that the connection's credential is kept, and stays so while the answer lives: until this resource counts as a user of
-    /// the connection.
+    /// Sees to it that the connection's credential is kept, and stays so while the answer lives. From here to the end of the pass this
+    /// resource counts as a user of the connection, whatever is recorded by then, and whether or not anything is kept.
     ///
     /// # Errors
     /// [`Stop`] where it cannot be kept: then nothing may be made.
-    pub(super) async fn keep_first(&self, resolved: &Resolved) -> Result<Option<Stay>, Stop> {
-        if !self.engine.settings.escrow {
-            return Ok(None);
+    pub(super) async fn keep_first(&mut self, resolved: &Resolved) -> Result<Stay, Stop> {
+        let (engine, connection, uid) = (self.engine, &resolved.connection, &resolved.known.uid);
+        let stay = if engine.settings.escrow {
+            engine.keep_first(connection, uid).await?
+        } else {
+            engine.remember(uid, |memory| memory.escrow_turn.clone()).read_owned().await
+        };
+        // While it stays nobody counts the users to let the connection go: it has gone already, or sees this one.
+        if self.begun.is_none() {
+            self.begun = Some(engine.begin(self.key, connection, uid));
         }
-        self.engine.keep_first(&resolved.connection, &resolved.known.uid).await.map(Some)
+        Ok(stay)
     }
 
-    /// The same for what was there before, which becomes this resource's with the next write.
+    /// The same for what was there before, which becomes this resource's in this pass.
     ///
     /// # Errors
-    /// As [`Pass::keep_first`].
-    pub(super) async fn keep_adopted(&self, resolved: &Resolved, adopted: bool) -> Result<(), Stop> {
+    /// As [`Pass::keep_first`], and where the connection is being deleted since the pass began: nothing more is taken over through it.
+    pub(super) async fn keep_adopted(&mut self, resolved: &Resolved, adopted: bool) -> Result<(), Stop> {
         if adopted && resolved.writes {
-            self.keep_first(resolved).await?;
+            drop(self.keep_first(resolved).await?);
             self.check_credential(resolved)?;
+            let connection = &resolved.connection;
+            if self.engine.links.get(connection).is_some_and(|known| known.deleting) {
+                let message = format!("{connection} is being deleted");
+                return Err(Wait::new(Reason::ConnectionNotReady, message).into());
+            }
         }
         Ok(())
     }

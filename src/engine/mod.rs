@@ -8,6 +8,7 @@
 //! ```
 pub mod absence;
 pub mod action;
+pub mod begun;
 mod below;
 pub mod cache;
 pub mod claim;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
+    begun::Begun,
     claims::Claimed,
     core::Engine,
     create::Made,
@@ -52,6 +53,8 @@ pub struct Pass<'e> {
     pub write_failed: bool,
     /// Its claim to the object, while it lasts.
     pub claimed: Option<Claimed<'e>>,
+    /// That it begins to use its connection, once it is about to make or to take over something.
+    pub begun: Option<Begun<'e>>,
     /// The token of the intent that this pass wrote.
     pub sent: Option<String>,
     /// Whether the object was made in this pass.
@@ -81,6 +84,7 @@ impl<'e> Pass<'e> {
             was_held,
             write_failed: false,
             claimed: None,
+            begun: None,
             sent: None,
             made: false,
             note: None,

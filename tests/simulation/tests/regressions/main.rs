@@ -5,6 +5,7 @@
 //! tells when it goes another one.
 
 mod account;
+mod begun;
 mod claims;
 mod creates;
 mod decisions;
