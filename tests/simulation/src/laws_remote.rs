@@ -134,18 +134,24 @@ impl Notes {
         let Some(path) = recorded_path(object) else { return };
         let Some(gone_at) = self.vanished.get(path).filter(|_| !self.alive.contains(path)) else { return };
         let connection = &object["status"]["remote"]["connection"];
-        let recorded: Vec<(&str, String)> = self
-            .lives()
-            .filter(|other| other["status"]["remote"]["connection"] == *connection)
-            .filter_map(|other| Some((recorded_path(other)?, listing(other))))
-            .collect();
         let together = |(other, listed): &&(&str, String)| {
             let gone = self.vanished.get(*other).filter(|_| !self.alive.contains(*other));
             gone.is_some_and(|at| at.abs_diff(*gone_at) <= AT_ONCE) && *listed == listing(object)
         };
-        let missing = recorded.iter().filter(together).count();
-        if is_mass(missing, recorded.len()) {
-            let what = format!("{path} is made again, and {missing} of {} vanished with it", recorded.len());
+        let count = |counts: &dyn Fn(&Seen) -> bool| {
+            let through = self.resources.values().filter(|seen| counts(seen)).map(|seen| &seen.object);
+            let through = through.filter(|other| other["status"]["remote"]["connection"] == *connection);
+            let recorded: Vec<(&str, String)> =
+                through.filter_map(|other| Some((recorded_path(other)?, listing(other)))).collect();
+            (recorded.iter().filter(together).count(), recorded.len())
+        };
+        // "If all of a connection's objects (2 or more), or more than max(3, 20 %) of them, vanish at once" (law 3): what was let go of since
+        // then was one of them.
+        let (missing, recorded) = count(&|seen| seen.live);
+        let was_there = |seen: &Seen| seen.live || seen.going.is_some_and(|at| at > *gone_at);
+        let (missing_then, recorded_then) = count(&was_there);
+        if is_mass(missing, recorded) && is_mass(missing_then, recorded_then) {
+            let what = format!("{path} is made again, and {missing} of {recorded} vanished with it");
             world.violate("law 3: mass absence", format!("{}: {what}", label(object)));
         }
     }

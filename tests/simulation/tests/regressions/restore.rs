@@ -48,6 +48,37 @@ fn what_vanished_in_a_mass_stays_held_though_another_one_is_made() {
     assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 4, "{}", outcome.trace.join("\n"));
 }
 
+/// Seed 10010574, law 3: of three portals two vanished, which is no mass. While their creates waited for their turn at the rate limit, the third
+/// one went with its resource: that does not make it one.
+#[test]
+fn what_was_no_mass_when_it_vanished_is_made_again_though_others_go_meanwhile() {
+    let look = |name: &str| Action::Annotate {
+        kind: "Portal".to_owned(),
+        namespace: "world".to_owned(),
+        name: name.to_owned(),
+        key: "portico.dev/reconcile-at".to_owned(),
+        value: Some("now".to_owned()),
+    };
+    let retained = json!({"connectionRef": {"name": "acme"}, "name": "wiki", "lifecycle": {"deletion": "Retain"}});
+    let steps = vec![
+        apply(1_000, portal("docs")),
+        apply(5_000, portal("news")),
+        apply(9_000, konnect("Portal", "wiki", &retained)),
+        remove(20_000, "Portal", 0),
+        remove(20_000, "Portal", 0),
+        // Each is read and looked for in the listing, which is all that may be sent at once.
+        step(22_000, look("docs")),
+        step(22_000, look("news")),
+        delete(22_200, "Portal", "wiki"),
+    ];
+    let mut plan = world(steps, Vec::new(), 22_201);
+    for connection in plan.before.iter_mut().filter(|manifest| manifest["kind"] == "KonnectConnection") {
+        connection["spec"]["rateLimit"] = json!({"requestsPerSecond": 2, "burst": 4});
+    }
+    let outcome = replay(&plan);
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 5, "{}", outcome.trace.join("\n"));
+}
+
 /// Seed 1073003, law 3: clients vanished with their server, and one that was told to be at another server was made there at once, unasked.
 #[test]
 fn what_vanished_in_a_mass_is_not_made_elsewhere_either_without_a_persons_word() {
