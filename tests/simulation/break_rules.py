@@ -148,6 +148,8 @@ RULES = [
 
     # Whose it is.
     ("claims", "nobody claims an object before it exists", always("engine/claim.rs", "resolved.shape == Shape::Action {")),
+    ("displaced", "the record of what is gone goes before the record of what has its name", ("engine/standing.rs",
+        "|memory| memory.displaced == ", "|memory| false && memory.displaced == ")),
     ("recorded-by-another", "an object that another resource has recorded counts as free", ("engine/claim.rs",
         "claimants.filter(|(_, o)| o.uid()", "claimants.filter(|(_, o)| false && o.uid()")),
     ("mark", "another's mark is not respected", always("engine/identify.rs", "self.ops.identity() != Identity::Mark || !resolved.writes {")),
@@ -205,6 +207,8 @@ RULES = [
         ("engine/delete.rs", "self.wait_for_those_that_go_first(&self.seekers())?;", "let _ = self.seekers();")),
     ("finalizer-last", "the finalizer goes before the object", ("engine/delete.rs", "let ended = self.end_object().await?;",
         "self.let_go().await?;\n        let ended = self.end_object().await?;")),
+    ("begun", "a connection goes while something is being taken over through it", ("engine/connect_end.rs",
+        ".chain(begun).collect()", ".chain(begun.into_iter().take(0)).collect()")),
     ("connection-held", "a connection goes while it is in use", always("engine/connect_end.rs", "users.is_empty() || self.object.")),
 ]
 
@@ -239,6 +243,10 @@ ELSEWHERE = {
         "simulation/tests/regressions/creates.rs: a_server_that_was_made_at_the_second_try_waits_for_the_first_in_the_next_process_too"),
     "late-crd": ("a CRD that is missing when a process begins, and what comes with it is never Ready: seldom drawn, as in seed 9094560",
         "simulation/tests/regressions/told.rs: who_waits_for_a_portal_is_told_of_the_one_that_comes_with_its_crd_after_a_restart"),
+    "displaced": ("a portal that is gone at the API and edited into the name of a younger one, and a restart: seldom drawn, as in seed 10025469",
+        "simulation/tests/regressions/displaced.rs: who_has_the_object_of_a_name_goes_before_an_older_one_whose_own_is_gone"),
+    "begun": ("a connection that goes while a developer is taken over through it: seldom drawn, as in seed 10026161",
+        "simulation/tests/regressions/begun.rs: a_connection_stays_for_what_is_being_taken_over"),
     "panic": ("a bug", "behaviour/panics.rs: a_pass_that_panics_is_tried_again_with_growing_patience_and_hurts_nobody_else"),
 }
 
