@@ -74,7 +74,7 @@ impl ConnectionPass<'_> {
         self.note_silence();
         let shown = users.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let message = format!(
-            "{} resources still have objects through it, and it is needed to delete them: {shown}",
+            "{} resources have objects through it, or may have, and it is needed to delete them: {shown}",
             users.len()
         );
         self.condition(conditions::READY, Some(&State::new(false, Reason::DeletionBlocked, message.clone())));
@@ -190,8 +190,8 @@ impl ConnectionPass<'_> {
     /// Who has an object, or an open create, through this connection, or is about to.
     pub(super) fn users(&self) -> Vec<String> {
         let all = self.held_through(|ops, object| ops.identity_of(object) != Identity::Intent);
-        // What goes and does not know its connection any more asks all of them.
-        let seekers = self.seekers().filter(|(_, object)| object.is_deleting()).map(|(key, _)| key);
+        // What does not know its connection any more asks all of them once it goes, and what it made has to be there for that.
+        let seekers = self.seekers().map(|(key, _)| key);
         // What a pass takes over, or makes below a parent that has gone meanwhile, is recorded at its end.
         let begun = self.engine.beginners.of(self.object.uid());
         let users: BTreeSet<Key> = all.chain(seekers).chain(begun).collect();

@@ -18,7 +18,7 @@ use super::{
     end::{End, is_usable},
     look::{
         deletes, is_deleting, is_given_up, is_held, is_paused, kind, known_path, label, message, name, namespace,
-        observes, own_connection, recorded_path, uid,
+        observes, own_connection, parent, recorded_path, uid,
     },
     notes::{Made, is_served},
     sorts::{connection, items, sort, text},
@@ -89,9 +89,11 @@ impl End<'_> {
             let names_it = names.into_iter().any(|name| *name == called.as_str());
             let own = own_connection(user)
                 .is_some_and(|own| own.name == name(resource) && own.namespace == namespace(resource));
-            // What goes without a record, and knew its connection through its parent alone, may have made something through this one: "Unknown
-            // is not absent", and no reason to drop a finalizer (law 3).
-            let seeks = is_deleting(user)
+            // What has no record, and knew its connection through its parent alone, may have made something through this one, and asks it once
+            // it goes: "Unknown is not absent", and no reason to drop a finalizer (law 3).
+            let has_none = parent(user)
+                .is_some_and(|server| self.notes.living(server.kind, &server.namespace, &server.name).is_none());
+            let seeks = (is_deleting(user) || has_none)
                 && kind(user) == "OAuthClient"
                 && user["spec"]["clientId"].is_null()
                 && own_connection(user).is_none()

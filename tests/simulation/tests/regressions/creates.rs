@@ -206,6 +206,25 @@ fn a_client_whose_server_is_no_more_finds_what_it_made_before_it_goes() {
     }
 }
 
+/// Seed 11016534, law 3: the same without a crash, and the connection went while the client was still to live; nobody could delete it then.
+#[test]
+fn a_connection_stays_for_a_client_of_which_nobody_knows_what_it_made_below_a_server_that_is_gone() {
+    let retained = json!({"connectionRef": {"name": "identity"}, "lifecycle": {"deletion": "Retain"}});
+    let client = json!({"serverRef": {"name": "login"}, "lifecycle": {"deletion": "Delete"}});
+    let steps = vec![
+        apply(2_000, acp("AuthorizationServer", "login", &retained)),
+        apply(4_000, acp("OAuthClient", "shop", &client)),
+        delete(4_300, "AuthorizationServer", "login"),
+        delete(5_000, "AcpConnection", "identity"),
+        delete(20_000, "OAuthClient", "shop"),
+    ];
+    let outcome = replay(&identity_world(steps, vec![first("createClient", Effect::AnswerLost)], 61_000));
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "POST", "/clients {"), 1, "{trace}");
+    assert_eq!(sent(&outcome, "DELETE", "/clients/"), 1, "{trace}");
+    assert_eq!(sent(&outcome, "patch acpconnections world/identity {", "\"finalizers\":[]"), 1, "{trace}");
+}
+
 /// Beside it, law 5: the server goes in the same moment, and another connection of the namespace never works. The client looks where its
 /// server leads while that is there, and asks nobody else.
 #[test]
