@@ -190,7 +190,10 @@ impl Notes {
                 _ if is_another_owners => seen.adopts && is_bound,
                 // Whoever has our mark, or an id that follows from our names, is ours.
                 _ if has_our_mark => true,
-                Shape::Keyed => is_bound || (seen.ids.contains(id) && (seen.adopts || is_derived(seen, id))),
+                Shape::Keyed => {
+                    let equals_sent = || self.equals_sent(place, object, seen);
+                    is_bound || (seen.ids.contains(id) && (seen.adopts || is_derived(seen, id) || equals_sent()))
+                }
                 Shape::Collection => {
                     is_bound || (is_named && (seen.adopts || self.looks_like_what_was_made(place, object, seen)))
                 }
@@ -217,6 +220,11 @@ impl Notes {
         }
     }
 
+    /// When an API last refused a write to this path, or into this collection, with this status.
+    pub(super) fn refused(&self, path: &str, status: u16) -> Option<Millis> {
+        self.refusals.get(&(path.to_owned(), status)).copied()
+    }
+
     /// The UID of the resource whose open create was to make what is at this path, under an id that its spec says.
     pub(super) fn awaiting(&self, path: &str) -> Option<String> {
         let (collection, id) = path.rsplit_once('/')?;
@@ -241,6 +249,13 @@ impl Notes {
         self.outcomes.get(&place.path).is_some_and(|maker| maker == uid(&seen.object))
             && recorded_path(&seen.object) == Some(place.path.as_str())
             && fields.iter().all(|(ours, theirs)| spec[*ours].is_null() || spec[*ours] == version[*theirs])
+    }
+
+    /// The same of what has an id that a spec says. It may be deleted as such without having been recorded.
+    fn equals_sent(&self, place: &Place, object: &Value, seen: &Seen) -> bool {
+        let sent = seen.sent.as_object();
+        self.outcomes.get(&place.path).is_some_and(|maker| maker == uid(&seen.object))
+            && sent.is_some_and(|sent| sent.iter().all(|(field, value)| object[field] == *value))
     }
 
     /// Law 2c: a team that a create with an open intent made has gone before anybody saw it, and one that came after the create was sent

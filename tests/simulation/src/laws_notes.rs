@@ -114,6 +114,8 @@ pub(super) struct Seen {
     pub(super) parents: BTreeSet<String>,
     /// The Secrets that its spec ever named.
     pub(super) secrets: BTreeSet<String>,
+    /// What its last create sent.
+    pub(super) sent: Value,
     /// The specs that it ever had, as one text: for words in them.
     pub(super) words: String,
 }
@@ -363,11 +365,6 @@ impl Notes {
             found.entry(connection).or_default().insert(path.to_owned());
         }
         found
-    }
-
-    /// When an API last refused a write to this path, or into this collection, with this status.
-    pub(super) fn refused(&self, path: &str, status: u16) -> Option<Millis> {
-        self.refusals.get(&(path.to_owned(), status)).copied()
     }
 
     /// Whether an object carries the mark of another installation.

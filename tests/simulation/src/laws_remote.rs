@@ -125,6 +125,9 @@ impl Notes {
         for uid in &uids {
             self.check_mass(world, uid);
         }
+        if let Some(seen) = request.sender.as_ref().and_then(|uid| self.resources.get_mut(uid)) {
+            seen.sent = request.body.clone();
+        }
         self.flights.insert(request.number, Flight { uids, sent: request.sent });
     }
 

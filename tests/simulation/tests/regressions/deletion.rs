@@ -343,3 +343,27 @@ fn an_output_secret_goes_with_its_client_although_it_turns_up_late() {
     assert_eq!(sent(&outcome, "create secrets world/", "[Late(7000)]"), 1, "{trace}");
     assert_eq!(sent(&outcome, "delete secrets", "world/shop-credentials"), 1, "{trace}");
 }
+
+/// Seed 11021885, law 2c: while a create under an id that the spec says was on its way, a stranger made an object of this id and changed it to
+/// what was sent. Nothing tells the two apart; where it differs in anything it stays.
+#[test]
+fn what_equals_what_an_open_create_sent_under_its_id_goes_with_the_resource_and_anything_else_stays() {
+    for (called, deleted) in [("Sign-up", 1), ("Another name", 0)] {
+        let changed = Stranger::Change {
+            kind: "ConsentAction".to_owned(),
+            which: 0,
+            field: "name".to_owned(),
+            value: json!(called),
+        };
+        let spec = json!({"connectionRef": {"name": "identity"}, "id": "chosen", "name": "Sign-up"});
+        let steps = vec![
+            apply(1_000, acp("ConsentAction", "sign-up", &spec)),
+            make(1_200, "ConsentAction", "chosen"),
+            delete(1_500, "ConsentAction", "sign-up"),
+            step(1_900, Action::Stranger(changed)),
+        ];
+        let late = first("createConsentAction", Effect::Late(5_800));
+        let outcome = replay(&identity_world(steps, vec![late], 31_000));
+        assert_eq!(sent(&outcome, "DELETE", "/actions/"), deleted, "{}", outcome.trace.join("\n"));
+    }
+}
