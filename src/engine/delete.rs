@@ -263,7 +263,12 @@ impl Pass<'_> {
     }
 
     /// Removes all that carries this resource's mark. Says whether there was anything.
-    async fn remove_marked(&mut self, known: &Known, listing: &Path, collection: &Path) -> Result<bool, Stop> {
+    pub(super) async fn remove_marked(
+        &mut self,
+        known: &Known,
+        listing: &Path,
+        collection: &Path,
+    ) -> Result<bool, Stop> {
         let link = known.link.clone();
         let items = items(self.ops, &link, listing, None, &mut self.requests).await;
         let mut items = items.map_err(|e| Self::blocked_by(known, e))?;
@@ -276,6 +281,10 @@ impl Pass<'_> {
     }
 
     async fn remove(&mut self, known: &Known, place: &Place) -> Result<Ended, Stop> {
+        // What is not recorded here may all the same be what others live below: they name it by its id.
+        let below = self.below(&place.path);
+        self.wait_for_those_that_go_first(&below.going)?;
+        self.wait_for_children(&below.staying).await?;
         let link = known.link.clone();
         self.delete_object(&link, place).await.map_err(hint)?;
         Ok(Ended::Deleted)

@@ -1,7 +1,7 @@
 //! A create of which nothing is recorded, sent through a connection that nothing names any more: some kinds know their connection through
-//! their parent alone, and that may be gone by now, or made anew. The derived id tells the object from all others (law 2a), so every
-//! connection that the create may have gone through is asked before the finalizer goes (law 3: unknown is not absent); and it is looked for
-//! before the resource is bound to another object.
+//! their parent alone, and that may be gone by now, or made anew; and a spec may name a connection by now that is not there. The derived id,
+//! or the mark, tells the object from all others (law 2a), so every connection that the create may have gone through is asked before the
+//! finalizer goes (law 3: unknown is not absent); and it is looked for before the resource is bound to another object.
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use super::{
     cache::AnyKind,
     connect::ConnectionPass,
-    context::Secrets,
+    context::{Cx, Secrets},
     core::Engine,
     delete::{Ended, blocked, hint},
     key::{Key, Target},
     kind::{Identity, Ops},
     links::Known,
-    mark,
-    observe::Read,
+    mark::{self, Mark},
+    observe::{Read, items},
     pass::Pass,
     raw::Raw,
     reason::Reason,
@@ -24,16 +24,17 @@ use super::{
     spec::ConnectionCommon,
     stop::Stop,
 };
-use crate::remote::{Place, Segment};
+use crate::remote::{Path, Place, Segment};
 
 impl Pass<'_> {
-    /// Looks for what has the derived id wherever it may have been made, and deletes it. None: there is nobody to ask.
+    /// Looks for what has the derived id, or the mark, wherever it may have been made, and deletes it. None: there is nobody to ask.
     ///
     /// # Errors
     /// [`Stop`] where one of them does not answer, and where several accounts have such an object.
     pub(super) async fn seek(&mut self) -> Result<Option<Ended>, Stop> {
         let ways = self.engine.ways(self.ops, self.key, &self.object);
-        let Some(collection) = self.ops.collection().filter(|_| !ways.is_empty()) else { return Ok(None) };
+        let collection = self.engine.collection_of(self.ops, self.key, &self.object);
+        let Some(collection) = collection.filter(|_| !ways.is_empty()) else { return Ok(None) };
         // A connection that becomes usable wakes who waits for it.
         let mut edges = self.engine.compute(self.ops, self.key, &self.object, &Secrets::new()).1.edges;
         edges.extend(ways.iter().cloned().map(Target::Resource));
@@ -45,6 +46,7 @@ impl Pass<'_> {
         let id = mark::derived_id(&self.engine.owner, self.key);
         let segment = Segment::new(&id).map_err(|e| blocked(e.to_string()))?;
         let place = Place::in_collection(collection.child(&segment));
+        let is_marked = self.ops.identity() == Identity::Mark;
         let (mut asked, mut silent, mut found) = (Vec::new(), Vec::new(), Vec::new());
         for way in ways {
             // What nothing was ever made through has nothing.
@@ -59,7 +61,12 @@ impl Pass<'_> {
             if asked.contains(&account) {
                 continue;
             }
-            match self.has_own(&way, &known, &place).await {
+            let there = if is_marked {
+                self.has_marked_at(&way, &known, &collection).await
+            } else {
+                self.has_own(&way, &known, &place).await
+            };
+            match there {
                 Ok(there) => {
                     // Who has it recorded was told by a user to have it.
                     if there && self.recorder_of(&id, &account, &place.path).is_none() {
@@ -76,15 +83,20 @@ impl Pass<'_> {
             return Err(stop);
         }
         match found.as_slice() {
-            [] => {}
+            [] => self.believe_absence()?,
             [(way, known)] => {
                 self.check_usable(way, known)?;
-                self.delete_object(&known.link, &place).await.map_err(hint)?;
+                if is_marked {
+                    self.remove_marked(known, &collection, &collection).await?;
+                } else {
+                    self.delete_object(&known.link, &place).await.map_err(hint)?;
+                }
             }
             several => {
                 let ways: Vec<String> = several.iter().map(|(way, _)| way.to_string()).collect();
+                let what = if is_marked { "with the mark of this resource" } else { id.as_str() };
                 let message = format!(
-                    "each of the objects {id} that are reached through {} could be the one that was created; delete the right one at the API",
+                    "each of the objects {what} that are reached through {} could be the one that was created; delete the right one at the API",
                     ways.join(", ")
                 );
                 return Err(blocked(message));
@@ -175,6 +187,14 @@ impl Pass<'_> {
         Ok(matches!(read, Read::Found(_)))
     }
 
+    /// The same of an object that carries this resource's mark, in a complete listing.
+    async fn has_marked_at(&mut self, way: &Key, known: &Known, collection: &Path) -> Result<bool, Stop> {
+        Self::check_trusted(way, known)?;
+        let shown = items(self.ops, &known.link, collection, None, &mut self.requests).await;
+        let shown = shown.map_err(|error| hint(Self::stop(&known.link, error)))?;
+        Ok(shown.iter().any(|item| mark::read(item, &self.engine.owner, self.key) == Mark::Ours))
+    }
+
     /// Waits until nothing that was sent for this resource, by an earlier process too, can take effect unseen any more.
     ///
     /// # Errors
@@ -200,10 +220,13 @@ impl Pass<'_> {
 
 impl Engine {
     /// The connections through which a create may have been sent for a resource of which nothing says the connection any more: all that
-    /// its namespace may use.
+    /// its namespace may use. One that is named and not there says nothing: when the create was sent another one may have been named.
     pub(super) fn ways(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Vec<Key> {
-        let has_derived = ops.collection().is_some() && ops.identity_of(object) == Identity::Derived;
-        if !has_derived || self.connection_of(ops, key, object).is_some() {
+        let is_there = |named: Key| self.cache.get(&named).is_some();
+        if !ops.identity_of(object).is_found_again() || self.connection_of(ops, key, object).is_some_and(is_there) {
+            return Vec::new();
+        }
+        if self.collection_of(ops, key, object).is_none() {
             return Vec::new();
         }
         let all = self.cache.of_kind(ops.connection()).into_iter();
@@ -212,6 +235,16 @@ impl Engine {
             common.allowed_namespaces.permits(&way.namespace, &key.namespace)
         });
         permitted.map(|(way, _)| way).collect()
+    }
+
+    /// Where an object was made, whatever has become of its parent.
+    fn collection_of(&self, ops: &'static dyn Ops, key: &Key, object: &Raw) -> Option<Path> {
+        let by_spec = || {
+            let secrets = Secrets::new();
+            let cx = Cx::new(&key.namespace, &self.owner, &self.cache, &secrets).ending(true);
+            Some(ops.endpoint(object, &cx).ok()?.into_paths().0)
+        };
+        ops.collection().or_else(by_spec)
     }
 }
 

@@ -17,8 +17,8 @@ use serde_json::Value;
 use super::{
     end::{End, is_usable},
     look::{
-        deletes, is_deleting, is_given_up, is_held, is_paused, kind, known_path, label, message, name, namespace,
-        observes, own_connection, parent, recorded_path, uid,
+        Reference, deletes, is_deleting, is_given_up, is_held, is_paused, kind, known_path, label, message, name,
+        namespace, observes, own_connection, parent, recorded_path, uid,
     },
     notes::{Made, is_served},
     sorts::{connection, items, sort, text},
@@ -91,12 +91,19 @@ impl End<'_> {
                 .is_some_and(|own| own.name == name(resource) && own.namespace == namespace(resource));
             // What has no record, and knew its connection through its parent alone, may have made something through this one, and asks it once
             // it goes: "Unknown is not absent", and no reason to drop a finalizer (law 3).
-            let has_none = parent(user)
-                .is_some_and(|server| self.notes.living(server.kind, &server.namespace, &server.name).is_none());
-            let seeks = (is_deleting(user) || has_none)
-                && kind(user) == "OAuthClient"
+            let is_there = |of: &Reference| self.notes.living(of.kind, &of.namespace, &of.name).is_some();
+            let has_none = parent(user).is_some_and(|server| !is_there(&server));
+            let inherits = kind(user) == "OAuthClient"
+                && (is_deleting(user) || has_none)
+                && own_connection(user).is_none();
+            // The same of what names a connection by now that is not there.
+            let is_misnamed = own_connection(user).is_some_and(|own| !is_there(&own));
+            let is_found_again =
+                ["AuthorizationServer", "Consent", "ConsentAction", "OAuthClient", "Portal"].contains(&kind(user));
+            let seeks = is_found_again
+                && (inherits || is_misnamed)
                 && user["spec"]["clientId"].is_null()
-                && own_connection(user).is_none()
+                && user["spec"]["id"].is_null()
                 && status["remote"].is_null()
                 && status["creating"].is_null();
             is_of_its_api && is_held(user) && (names_it || own || seeks)
@@ -104,7 +111,9 @@ impl End<'_> {
     }
 
     fn has_children(&self, resource: &Value) -> bool {
-        let Some(path) = recorded_path(resource) else { return false };
+        // Of one without a record what it made is to be deleted, too.
+        let known = recorded_path(resource).or_else(|| self.made_for(resource));
+        let Some(path) = known.or_else(|| self.marked_for(resource)) else { return false };
         let is_child = |other: &Value| {
             let remote = &other["status"]["remote"];
             let is_below = |place: &str| place.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));

@@ -18,6 +18,7 @@ mod deletion;
 mod displaced;
 mod gone;
 mod handed;
+mod misnamed;
 mod person;
 mod providers;
 mod restore;
