@@ -112,12 +112,13 @@ impl Pass<'_> {
     }
 
     /// Claims an object that was found, and that is about to become this resource's, until the pass ends. Where its id was not known
-    /// beforehand, another may have found it as well: through another connection, or by its mark where this one went by its name.
+    /// beforehand, another may have found it as well: through another connection, or by its mark where this one went by its name. And what a
+    /// spec binds to may have the id that another one derives and has not recorded yet.
     ///
     /// # Errors
     /// [`Stop`] with [`Reason::Conflict`] where another one is about to take it, or has recorded it meanwhile.
     pub(super) fn claim_found(&mut self, resolved: &Resolved, id: &str, path: &Path) -> Result<(), Stop> {
-        if !resolved.writes || resolved.id.is_some() || resolved.shape == Shape::Action {
+        if !resolved.writes || resolved.id.as_deref() == Some(id) || resolved.shape == Shape::Action {
             return Ok(());
         }
         let place = place_of(resolved, id);

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{identify::Identified, mark, pass::Pass, resolve::Resolved, stop::Stop};
+use super::{identify::Identified, kind::Identity, mark, pass::Pass, resolve::Resolved, stop::Stop};
 use crate::remote::{Link, Path, Place};
 
 /// Objects that the API said are gone, by account and path, and until when a listing may show them still. Losing it costs a request that is
@@ -18,12 +18,18 @@ use crate::remote::{Link, Path, Place};
 pub struct Gone {
     until: Mutex<HashMap<(String, Path), Instant>>,
     since: OnceLock<Instant>,
+    /// The same, where an earlier process was at work.
+    after_another: OnceLock<Instant>,
 }
 
 impl Gone {
     /// The work begins: what was deleted before, another process deleted, and nothing is remembered of it.
-    pub fn begin(&self) {
-        self.since.get_or_init(Instant::now);
+    /// `after_another`: whether there was such a process.
+    pub fn begin(&self, after_another: bool) {
+        let since = *self.since.get_or_init(Instant::now);
+        if after_another {
+            self.after_another.get_or_init(|| since);
+        }
     }
 
     /// Since when what is deleted is remembered here.
@@ -103,6 +109,26 @@ impl Pass<'_> {
         let since_then = self.engine.gone.since().map(|since| since + self.engine.settings.consistency);
         match self.unsettled_until(resolved).max(since_then).filter(|until| *until > Instant::now()) {
             Some(until) => Err(self.still_waiting(until)),
+            None => Ok(()),
+        }
+    }
+
+    /// What this resource is let take over may be what an earlier process deleted for another one that has ended since, and what that process
+    /// remembered ended with it. What a parent always has, and people, are there without us; and what we made and could mark has our mark.
+    ///
+    /// # Errors
+    /// [`Stop`] as long as an answer may be older than such a DELETE, which was answered before this process began to work.
+    pub(super) fn check_not_gone_before(&self, resolved: &Resolved, object: &Value) -> Result<(), Stop> {
+        let may_be_ours = self.ops.identity() != Identity::Mark || mark::uid(object, &self.engine.owner).is_some();
+        if !resolved.writes || resolved.shape.is_given() || !may_be_ours {
+            return Ok(());
+        }
+        let until = self.engine.gone.after_another.get().map(|since| *since + self.engine.settings.consistency);
+        match until.filter(|until| *until > Instant::now()) {
+            Some(until) => {
+                let why = "it may have been deleted just before Portico was started; looking again after the wait";
+                Err(self.absent_until(why, until))
+            }
             None => Ok(()),
         }
     }

@@ -165,6 +165,7 @@ impl Pass<'_> {
                 self.check_mark(resolved, &object, false)?;
                 Self::check_listed(resolved, &object, id)?;
                 self.check_built_in(resolved, &object, id)?;
+                self.check_not_gone_before(resolved, &object)?;
                 self.claim_found(resolved, id, &place.path)?;
                 self.note_adopted(resolved);
                 self.record(resolved, id, &place.path, !resolved.writes);
@@ -282,6 +283,7 @@ impl Pass<'_> {
                 }
                 Self::check_listed(resolved, named[0], id)?;
                 self.check_built_in(resolved, named[0], id)?;
+                self.check_not_gone_before(resolved, named[0])?;
                 let place = resolved.place(id).map_err(|e| Stop::refused(Reason::RemoteUnavailable, e.to_string()))?;
                 self.claim_found(resolved, id, &place.path)?;
                 self.note_adopted(resolved);

@@ -138,7 +138,8 @@ impl Operator {
             () = lease.acquire() => {},
         }
         engine.queue.begin();
-        engine.gone.begin();
+        // Whoever was at work here holds its connection at least.
+        engine.gone.begin(engine.cache.all().iter().any(|(_, object)| object.is_held()));
         tracing::info!(owner = engine.owner, "the caches are filled; working");
         for _ in 0..engine.settings.workers {
             tasks.spawn(work(engine.clone()));

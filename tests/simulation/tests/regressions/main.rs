@@ -16,6 +16,7 @@ mod decisions_moved;
 mod decisions_sweep;
 mod deletion;
 mod displaced;
+mod earlier;
 mod gone;
 mod handed;
 mod misnamed;
