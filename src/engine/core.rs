@@ -220,17 +220,19 @@ impl Engine {
         change(self.memory.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default())
     }
 
-    /// Writes a Secret. What a watch tells of this very write wakes nobody, whether it comes before the answer or after it.
+    /// Writes a Secret of a resource. What a watch tells of this very write wakes nobody, whether it comes before the answer or after it: the
+    /// resource knows, and the answer tells whoever else uses the Secret (law 10).
     ///
     /// # Errors
     /// [`KubeError`] of the write.
     pub async fn write_secret(
         &self,
-        namespace: &str,
+        key: &Key,
         name: &str,
         write: impl Future<Output = Result<Stored, KubeError>>,
     ) -> Result<Stored, KubeError> {
-        let id = (namespace.to_owned(), name.to_owned());
+        let id = (key.namespace.to_string(), name.to_owned());
+        let target = Target::Secret(id.0.clone(), id.1.clone());
         self.own_secrets().insert(id.clone(), OwnSecret::Writing(Vec::new()));
         let answer = write.await;
         let version = answer.as_ref().map(|stored| stored.resource_version.clone()).unwrap_or_default();
@@ -238,7 +240,11 @@ impl Engine {
         if let Some(OwnSecret::Writing(seen)) = before
             && seen.iter().any(|seen| *seen != version)
         {
-            self.wake_dependents(&Target::Secret(namespace.to_owned(), name.to_owned()));
+            self.wake_dependents(&target);
+        } else if answer.is_ok() {
+            for other in self.edges.dependents(&target).iter().filter(|other| *other != key) {
+                self.queue.push(other, Lane::Retry, Cause::Look);
+            }
         }
         answer
     }

@@ -285,13 +285,13 @@ impl Pass<'_> {
             Some(old) if old.data == wanted.data && old.annotations == wanted.annotations => None,
             Some(_) => {
                 let write = kube.replace_secret(namespace, name, &wanted);
-                Some(self.engine.write_secret(namespace, name, write).await)
+                Some(self.engine.write_secret(self.key, name, write).await)
             }
             None => {
                 // Another one may have come first since the pass began, and have lost it again.
                 self.engine.claim_output(self.key, &self.object, name, None)?;
                 let write = self.engine.make_secret(self.object.uid(), namespace, name, &wanted);
-                Some(self.engine.write_secret(namespace, name, write).await)
+                Some(self.engine.write_secret(self.key, name, write).await)
             }
         };
         if let Some(written) = written {

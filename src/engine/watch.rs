@@ -37,7 +37,8 @@ pub async fn kind(engine: Arc<Engine>, info: &'static Info, namespace: Option<St
         None => Api::<Raw>::all_with(client, &info),
     };
     let (name, crd) = (name(info, namespace.as_deref()), info.crd());
-    let mut events = watcher(api, watcher::Config::default()).backoff(Patience::default()).boxed();
+    let start = || watcher(api.clone(), watcher::Config::default()).backoff(Patience::default()).boxed();
+    let mut events = start();
     let mut listed = BTreeSet::new();
     let mut first = true;
     while let Some(event) = events.next().await {
@@ -64,9 +65,26 @@ pub async fn kind(engine: Arc<Engine>, info: &'static Info, namespace: Option<St
                 // The work begins without this kind. What comes with the CRD was not there before, and others may wait for it.
                 first = false;
                 health.missing(&name, &crd);
+                uninstalled(&engine, info, namespace.as_deref()).await;
+                if matches!(error, watcher::Error::WatchStartFailed(_)) {
+                    // It would go on from where it broke, whatever has been forgotten: from the beginning.
+                    events = start();
+                }
             }
             Err(error) => tracing::warn!(watch = name, %error, "a watch failed and is tried again"),
         }
+    }
+}
+
+/// Where the CRD is certainly gone, all its resources went with it. A watch that was broken then never tells of their end, and whoever waits
+/// for that would wait for ever (law 5). An API server that has just started may not serve for a moment what is installed.
+async fn uninstalled(engine: &Engine, info: &'static Info, namespace: Option<&str>) {
+    let known = engine.cache.unseen(info.kind, namespace, &BTreeSet::new());
+    if known.is_empty() || !matches!(engine.kube.is_crd_live(info).await, Ok(false)) {
+        return;
+    }
+    for key in known {
+        remove(engine, &key, None);
     }
 }
 

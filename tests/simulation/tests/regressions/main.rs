@@ -25,5 +25,6 @@ mod providers;
 mod restore;
 mod tenant;
 mod told;
+mod untold;
 mod updates;
 mod world;
