@@ -28,7 +28,7 @@ impl Pass<'_> {
         self.claim_found(resolved, id, &kept_path)?;
         for duplicate in ours.filter(|_| resolved.writes) {
             let path = resolved.collection.child(&segment(&duplicate)?);
-            self.delete_object(&link, &Place::in_collection(path.clone())).await?;
+            self.delete_while_installed(&link, &Place::in_collection(path.clone())).await?;
             tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
         }
         self.note_found(&kept);
@@ -56,7 +56,7 @@ impl Pass<'_> {
             if mark::uid(&object, &self.engine.owner) != Some(self.object.uid()) {
                 continue;
             }
-            self.delete_object(&link, &place).await?;
+            self.delete_while_installed(&link, &place).await?;
             tracing::warn!(resource = %self.key, %path, "removed a duplicate that carries our mark");
         }
         Ok(())

@@ -142,7 +142,7 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`] where the API refuses.
     pub async fn delete_to_replace(&mut self, resolved: &Resolved, place: &Place) -> Result<(), Stop> {
-        self.delete_object(resolved.link().clone().as_ref(), place).await?;
+        self.delete_while_installed(resolved.link().clone().as_ref(), place).await?;
         self.forget_record();
         Ok(())
     }

@@ -154,6 +154,8 @@ RULES = [
 
     # Deletion.
     ("crd", "the CRD is not read before a remote delete", never("engine/delete.rs", "!self.engine.kube.is_crd_live(self.ops.info()).await? {")),
+    ("crd-replace", "the CRD is not read before what lives on is deleted to be made again",
+        never("engine/remove.rs", "!self.engine.kube.is_crd_live(self.ops.info()).await? {")),
     ("delete-404", "a 404 to a DELETE counts as gone", ("engine/remove.rs", "            Ok(_) => true,",
         "            Ok(_) => true,\n            Err(ApiError::Absent(_)) if true => false,")),
     ("delete-settles", "a deletion leaves an open intent as it is",
@@ -208,6 +210,8 @@ ELSEWHERE = {
         "simulation/tests/regressions/creates.rs: a_server_that_was_made_at_the_second_try_waits_for_the_first_in_the_next_process_too"),
     "late-crd": ("a CRD that is missing when a process begins, and what comes with it is never Ready: seldom drawn, as in seed 9094560",
         "simulation/tests/regressions/told.rs: who_waits_for_a_portal_is_told_of_the_one_that_comes_with_its_crd_after_a_restart"),
+    "crd-replace": ("an uninstall in the middle of a pass that moves an object: seldom drawn",
+        "simulation/tests/regressions/r4.rs: what_is_to_move_stays_where_it_is_once_its_kind_is_uninstalled"),
     "displaced": ("a portal that is gone at the API and edited into the name of a younger one, and a restart: seldom drawn, as in seed 10025469",
         "simulation/tests/regressions/displaced.rs: who_has_the_object_of_a_name_goes_before_an_older_one_whose_own_is_gone"),
     "begun": ("a connection that goes while a developer is taken over through it: seldom drawn, as in seed 10026161",

@@ -64,8 +64,8 @@ pub(super) struct Notes {
     pub(super) flights: BTreeMap<u64, Flight>,
     /// Entries of teams that the operator added, by path.
     pub(super) entries: BTreeSet<String>,
-    /// Objects whose resources lived when their CRD was deleted, with the kind.
-    pub(super) protected: BTreeMap<String, String>,
+    /// Objects whose resources lived when their CRD was deleted, with the kind, and when that was.
+    pub(super) protected: BTreeMap<String, (String, Millis)>,
     /// When an API last refused a write to a path with a status.
     pub(super) refusals: BTreeMap<(String, u16), Millis>,
     /// The accounts whose present credential is not taken.
@@ -313,10 +313,10 @@ impl Notes {
                     // What is only observed may be another one's, whose DELETE may be on its way: "the CRD is read live" before it.
                     .filter_map(|object| recorded_path(object).map(str::to_owned))
                     .collect();
-                self.protected.extend(paths.into_iter().map(|path| (path, of.clone())));
+                self.protected.extend(paths.into_iter().map(|path| (path, (of.clone(), now))));
             }
             Action::InstallCrd { kind: of } if is_served(world, of) => {
-                self.protected.retain(|_, kind| kind != of);
+                self.protected.retain(|_, (kind, _)| kind != of);
             }
             // Revoked again, it is valid again.
             Action::Revoke { account } if self.revoked.remove(account) => {}

@@ -101,14 +101,11 @@ impl Notes {
             world.violate("law 1: create without identity", format!("{request} is sent {what}"));
         }
         let window = REQUEST_TIMEOUT + CONSISTENCY;
-        let open = self
-            .flights
-            .values()
-            .find(|flight| flight.sent + window > request.sent && flight.uids.iter().any(|uid| uids.contains(uid)));
-        if let Some(open) = open
-            && counts_once
-            && !Self::may_be_refused(world, request.operation, open.sent)
-        {
+        let open = self.flights.values().find(|flight| {
+            let is_open = flight.sent + window > request.sent && flight.uids.iter().any(|uid| uids.contains(uid));
+            is_open && !Self::may_be_refused(world, request.operation, flight.sent)
+        });
+        if let Some(open) = open.filter(|_| counts_once) {
             let what = format!("{request} is sent, and one that was sent at {} ms may still take effect", open.sent);
             world.violate("law 1: create in flight", what);
         }
@@ -123,7 +120,7 @@ impl Notes {
             }
         }
         for uid in &uids {
-            self.check_mass(world, uid);
+            self.check_mass(world, uid, request.sent);
         }
         if let Some(seen) = request.sender.as_ref().and_then(|uid| self.resources.get_mut(uid)) {
             seen.sent = request.body.clone();
@@ -132,14 +129,16 @@ impl Notes {
     }
 
     /// Law 3: what vanished in a mass is not made again without a person's word.
-    fn check_mass(&self, world: &World, uid: &str) {
+    fn check_mass(&self, world: &World, uid: &str, sent: Millis) {
         let Some(object) = self.resources.get(uid).map(|seen| &seen.object).filter(|_| !self.confirmed) else { return };
         let Some(path) = recorded_path(object) else { return };
         let Some(gone_at) = self.vanished.get(path).filter(|_| !self.alive.contains(path)) else { return };
         let connection = &object["status"]["remote"]["connection"];
         let together = |(other, listed): &&(&str, String)| {
             let gone = self.vanished.get(*other).filter(|_| !self.alive.contains(*other));
-            gone.is_some_and(|at| at.abs_diff(*gone_at) <= AT_ONCE) && *listed == listing(object)
+            // Who found this one missing may have looked before that one went.
+            let is_known = |at: Millis| at <= *gone_at || at + UNHEARD < sent;
+            gone.is_some_and(|at| at.abs_diff(*gone_at) <= AT_ONCE && is_known(*at)) && *listed == listing(object)
         };
         let count = |counts: &dyn Fn(&Seen) -> bool| {
             let through = self.resources.values().filter(|seen| counts(seen)).map(|seen| &seen.object);
@@ -224,11 +223,11 @@ impl Notes {
         let state = world.state_of(request.api);
         let objects = objects(&state);
         let Some(object) = objects.get(&place.path) else { return };
-        // Who was in the middle of something could not know yet.
-        let is_anothers = self.foreign.get(&place.path).is_some_and(|since| since + UNHEARD < world.now());
+        // Who was in the middle of something could not know yet, nor call back what was on its way.
+        let is_anothers = self.foreign.get(&place.path).is_some_and(|since| since + UNHEARD < request.sent);
         if !is_known || is_anothers {
             self.test("law 2");
-            if self.is_given(&place, object, world.now()) {
+            if self.is_given(&place, object, request.sent) {
                 self.adopted.insert(place.path.clone());
             } else {
                 let what = format!("{request} finds an object that is not ours, and no spec gave it away");
@@ -244,7 +243,7 @@ impl Notes {
         // Where a pass saw nothing, something differed (law 4): that a stranger came between its look and its write is nobody's fault.
         let just_came = !is_known
             && world.plan.steps.iter().any(|step| {
-                let is_past = step.at <= world.now() && world.now() < step.at + UNHEARD;
+                let is_past = step.at <= world.now() && request.sent < step.at + UNHEARD;
                 is_past && matches!(step.action, Action::Stranger(_))
             });
         // The same of a known object that a stranger changed into just what is sent, after the look or with the write on its way: when the
@@ -289,7 +288,10 @@ impl Notes {
                 .flat_map(|role| [&role["role_name"], &role["entity_id"]]);
             role.map(|word| text(word).to_lowercase()).collect()
         };
-        let mut teams = self.resources.values().filter(|seen| seen.object["kind"] == "PortalTeam");
+        // What one team's spec says gives away nothing in another's; of its own name there may have been one before it.
+        let sender = request.sender.as_ref().and_then(|sender| self.resources.get(sender));
+        let is_its = |seen: &Seen| sender.is_none_or(|sender| label(&sender.object) == label(&seen.object));
+        let mut teams = self.resources.values().filter(|seen| seen.object["kind"] == "PortalTeam" && is_its(seen));
         let is_ours = teams.any(|seen| {
             let spec = seen.words.to_lowercase();
             seen.words.contains("\"exclusive\":true") || words.iter().all(|word| spec.contains(word))
@@ -323,7 +325,9 @@ impl Notes {
             self.create_is_done(world, request, &place, flight.uids, answer);
         } else if is_delete {
             self.test("law 6");
-            if let Some(kind) = self.protected.get(&place.path)
+            // "Before a remote delete, the CRD is read live" (law 6), and what is on its way already nobody calls back.
+            if let Some((kind, since)) = self.protected.get(&place.path)
+                && *since < request.sent
                 && !is_served(world, kind)
             {
                 let what = format!("{request} is carried out after the CRD of {kind} was deleted");

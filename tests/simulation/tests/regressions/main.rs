@@ -6,6 +6,7 @@
 
 mod account;
 mod begun;
+mod blamed;
 mod claims;
 mod creates;
 mod decisions;
