@@ -90,6 +90,11 @@ impl ConnectionPass<'_> {
 
     /// Erases what was kept for deletions, which nobody could find any more afterwards, and removes the finalizer.
     async fn let_go(&mut self) -> Result<(), Stop> {
+        // What an earlier process sent to be kept may be late as well.
+        let window = self.engine.kube.deadline + self.engine.settings.consistency;
+        if let Some(until) = self.engine.gone.settles_at(window).filter(|_| self.engine.settings.escrow) {
+            self.engine.remember(self.object.uid(), |memory| *memory.late_secret.get_or_insert(until));
+        }
         match self.erase_escrow().await {
             Ok(()) => {
                 // Afterwards nobody would find what was sent to be kept, had no answer, and turns up late (law 5).

@@ -37,6 +37,12 @@ impl Gone {
         self.since.get().copied()
     }
 
+    /// Until when what an earlier process did may still show, or take effect; none: that is over, or there was none.
+    pub(super) fn settles_at(&self, window: Duration) -> Option<Instant> {
+        let until = self.after_another.get().map(|since| *since + window);
+        until.filter(|until| *until > Instant::now())
+    }
+
     fn note(&self, account: String, path: Path, until: Instant) {
         let now = Instant::now();
         let mut gone = self.lock();
@@ -123,8 +129,7 @@ impl Pass<'_> {
         if !resolved.writes || resolved.shape.is_given() || !may_be_ours {
             return Ok(());
         }
-        let until = self.engine.gone.after_another.get().map(|since| *since + self.engine.settings.consistency);
-        match until.filter(|until| *until > Instant::now()) {
+        match self.engine.gone.settles_at(self.engine.settings.consistency) {
             Some(until) => {
                 let why = "it may have been deleted just before Portico was started; looking again after the wait";
                 Err(self.absent_until(why, until))

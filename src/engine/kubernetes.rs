@@ -77,7 +77,7 @@ pub enum Precondition {
 #[derive(Clone)]
 pub struct Kubernetes {
     client: Client,
-    deadline: Duration,
+    pub(super) deadline: Duration,
 }
 
 impl Kubernetes {

@@ -93,9 +93,8 @@ impl End<'_> {
             // it goes: "Unknown is not absent", and no reason to drop a finalizer (law 3).
             let is_there = |of: &Reference| self.notes.living(of.kind, &of.namespace, &of.name).is_some();
             let has_none = parent(user).is_some_and(|server| !is_there(&server));
-            let inherits = kind(user) == "OAuthClient"
-                && (is_deleting(user) || has_none)
-                && own_connection(user).is_none();
+            let inherits =
+                kind(user) == "OAuthClient" && (is_deleting(user) || has_none) && own_connection(user).is_none();
             // The same of what names a connection by now that is not there.
             let is_misnamed = own_connection(user).is_some_and(|own| !is_there(&own));
             let is_found_again =

@@ -20,6 +20,7 @@ mod displaced;
 mod earlier;
 mod gone;
 mod handed;
+mod leftovers;
 mod misnamed;
 mod person;
 mod providers;
