@@ -29,6 +29,11 @@ impl Pass<'_> {
         if self.has_ended() {
             return Ok(Done { unasked: self.is_accepted() && self.is_answered(), ..Done::default() });
         }
+        // Whose turn it is not has nothing to ask the API: many that wait would leave no turn at the gate for the one that they wait for.
+        let begins = resolved.writes && self.status.started.is_none() && self.open_create().is_none();
+        if begins && self.is_anothers_turn(resolved) {
+            return Err(self.another_runs());
+        }
         let parent = resolved.parent.clone().unwrap_or_else(|| resolved.collection.clone());
         let place = Place::alone(resolved.collection.clone(), parent);
         let link = resolved.link().clone();

@@ -3,7 +3,8 @@ use portico_simulation::plan::{Action, Effect, Fault, Side};
 use serde_json::json;
 
 use crate::world::{
-    acp, apply, delete, identity_world, konnect, make, mapping, portal, replay, sent, step, team, token, world,
+    acp, apply, delete, first, hours, identity_world, konnect, make, mapping, portal, replay, sent, step, team, token,
+    world,
 };
 
 /// Seed 63217, law 4: each try at an action whose consent the API does not know said that it is being created, and then again what it waits
@@ -165,4 +166,24 @@ fn who_waits_for_a_portal_is_told_of_the_one_that_comes_with_its_crd_after_a_res
     let outcome = replay(&world(steps, Vec::new(), 10_102));
     // That there is none, and later that it is not ready.
     assert_eq!(sent(&outcome, "patch portalteams/status", "{"), 2, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 12001049, law 10: a dozen replays that waited for one asked the API again and again whether it was their turn, and left none at the
+/// gate for that one. What another resource has begun, and has not seen the end of, is known without asking.
+#[test]
+fn replays_that_wait_for_their_turn_leave_the_one_that_has_it_a_turn_at_the_gate() {
+    let mut steps = vec![apply(500, portal("shop"))];
+    steps.extend((0..14).map(|n| apply(3_000 + n, hours(&format!("replay-{n}"), 29))));
+    let lost =
+        Fault { from: 8_000, until: 9_000, times: 2, ..first("get-portal-audit-log-replay-job", Effect::AnswerLost) };
+    let mut plan = world(steps, vec![lost], 9_000);
+    for connection in plan.before.iter_mut().filter(|manifest| manifest["kind"] == "KonnectConnection") {
+        connection["spec"]["rateLimit"] = json!({"requestsPerSecond": 4, "burst": 6});
+    }
+    let outcome = replay(&plan);
+    let trace = outcome.trace.join("\n");
+    assert_eq!(sent(&outcome, "PUT", "/audit-log-replay-job"), 14, "{trace}");
+    // Each looks before it begins, and then until it has ended.
+    let asked = sent(&outcome, "GET", "/audit-log-replay-job");
+    assert!(asked < 14 * 20, "{asked} times\n{trace}");
 }
