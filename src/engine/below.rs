@@ -17,16 +17,16 @@ const LONGEST_WAIT: u32 = 5;
 
 /// The resources whose objects lie below one that is to go.
 #[derive(Default)]
-pub(super) struct Below {
+struct Below {
     /// Those that are being deleted, and have to be gone at the API first.
-    pub(super) going: Vec<Key>,
+    going: Vec<Key>,
     /// Those of the same namespace that nobody deletes.
-    pub(super) staying: Vec<Key>,
+    staying: Vec<Key>,
 }
 
 impl Pass<'_> {
     /// The resources whose objects would go with the one at this path, as far as they matter to its end.
-    pub(super) fn below(&self, path: &Path) -> Below {
+    fn below(&self, path: &Path) -> Below {
         let mut below = Below::default();
         for (key, child) in self.engine.cache.all() {
             let Some(AnyKind::Resource(ops)) = self.engine.cache.ops(key.kind) else { continue };
@@ -52,6 +52,16 @@ impl Pass<'_> {
             }
         }
         below
+    }
+
+    /// Waits for what would go with the object at this path.
+    ///
+    /// # Errors
+    /// [`Stop`] that names what is in the way.
+    pub(super) async fn wait_for_what_is_below(&self, path: &Path) -> Result<(), Stop> {
+        let below = self.below(path);
+        self.wait_for_those_that_go_first(&below.going)?;
+        self.wait_for_children(&below.staying).await
     }
 
     /// Those that are being deleted, may have made something of which nothing is recorded, and find the way to it through this resource
@@ -94,7 +104,7 @@ impl Pass<'_> {
     }
 
     /// Objects below this one would go with it. Those that nobody deletes are waited for, in the same namespace and while that lives.
-    pub(super) async fn wait_for_children(&self, children: &[Key]) -> Result<(), Stop> {
+    async fn wait_for_children(&self, children: &[Key]) -> Result<(), Stop> {
         if children.is_empty() {
             return Ok(());
         }

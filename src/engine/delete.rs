@@ -97,9 +97,7 @@ impl Pass<'_> {
 
     async fn by_recipe(&mut self, recipe: &Recipe) -> Result<Ended, Stop> {
         let place = recipe.place().map_err(|e| blocked(format!("status.remote is damaged: {e}")))?;
-        let below = self.below(&place.path);
-        self.wait_for_those_that_go_first(&below.going)?;
-        self.wait_for_children(&below.staying).await?;
+        self.wait_for_what_is_below(&place.path).await?;
         let known = self.connection_of(&recipe.connection, &recipe.account)?;
         let unsettled = self.unsettled_beside(recipe, &known.link);
         if let Some(until) = unsettled.filter(|until| *until > Instant::now())
@@ -282,9 +280,7 @@ impl Pass<'_> {
 
     async fn remove(&mut self, known: &Known, place: &Place) -> Result<Ended, Stop> {
         // What is not recorded here may all the same be what others live below: they name it by its id.
-        let below = self.below(&place.path);
-        self.wait_for_those_that_go_first(&below.going)?;
-        self.wait_for_children(&below.staying).await?;
+        self.wait_for_what_is_below(&place.path).await?;
         let link = known.link.clone();
         self.delete_object(&link, place).await.map_err(hint)?;
         Ok(Ended::Deleted)
