@@ -216,8 +216,8 @@ async fn a_namespace_deleted_while_its_token_is_revoked_ends_so_after_a_restart_
     ends_once_the_token_is_good_again("acc-revoked-restart", true).await;
 }
 
-/// Issue 5 speaks of 1,000. What counts is that for seconds on end some are being made, some are waiting, and some are being deleted.
-const PORTALS: usize = 200;
+/// So many that for seconds on end some are being made, some are waiting, and some are being deleted.
+const PORTALS: usize = 1_000;
 /// As many are applied at once.
 const AT_ONCE: usize = 16;
 /// How long it may take until all of them are gone.
