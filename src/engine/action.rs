@@ -26,7 +26,8 @@ impl Pass<'_> {
     /// # Errors
     /// [`Stop`] while another one is under way, where the API refuses, and where nobody can tell whether it was started.
     pub async fn act(&mut self, resolved: &Resolved) -> Result<Done, Stop> {
-        if self.has_ended() {
+        // What was seen while nothing was to be started may be another one's end.
+        if self.has_ended() && (self.status.started.is_some() || !resolved.writes) {
             return Ok(Done { unasked: self.is_accepted() && self.is_answered(), ..Done::default() });
         }
         // Whose turn it is not has nothing to ask the API: many that wait would leave no turn at the gate for the one that they wait for.
@@ -43,11 +44,11 @@ impl Pass<'_> {
             Read::ParentAbsent(_) => return Err(self.parent_gone(resolved, "not found")),
         };
         let is_ours = !last.is_null() && diff(&resolved.desired, &last).is_empty();
-        if !resolved.writes {
-            return Ok(self.watched(&last));
-        }
         if self.status.started.is_some() {
             return if is_ours { Ok(self.watched(&last)) } else { Err(displaced(&place)) };
+        }
+        if !resolved.writes {
+            return Ok(self.watched(if is_ours { &last } else { &Value::Null }));
         }
         let seen = hex(&Sha256::digest(last.to_string()))[..32].to_owned();
         if let Some(intent) = self.open_create() {

@@ -139,13 +139,14 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The object that this resource has recorded is gone, and whoever wants to have that name may have recorded the object that has it now.
-    /// "Whoever holds the recorded id wins" (law 12), and the record of what is gone holds nothing. Where that one is the younger of two that
-    /// are not as their specs say, it would wait for this one, and this one for it: it goes first from now on, and is told.
+    /// The object that this resource has recorded is gone, or the API refuses it its new name, and whoever wants to have that name may have
+    /// recorded the object that has it now. "Whoever holds the recorded id wins" (law 12), and the record of what is gone, or has another
+    /// name, does not hold that. Where that one is the younger of two that are not as their specs say, it would wait for this one, and this
+    /// one for it: it goes first from now on, and is told.
     ///
-    /// `stop`: what the look for an object of this name came to.
-    pub(super) fn step_back(&self, resolved: &Resolved, items: &[Value], stop: Option<&Stop>) {
-        let is_taken = resolved.writes && matches!(stop, Some(Stop::Halt(halt)) if halt.reason == Reason::Conflict);
+    /// `is_taken`: whether another object turned out to be in the way.
+    pub(super) fn step_back(&self, resolved: &Resolved, items: &[Value], is_taken: bool) {
+        let is_taken = resolved.writes && is_taken;
         let name = Some(resolved.natural_key.as_str());
         let named = items.iter().filter(|item| is_taken && item[self.ops.key_field()].as_str() == name);
         let holders = named.filter_map(|item| {

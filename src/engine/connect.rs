@@ -168,8 +168,9 @@ impl<'e> ConnectionPass<'e> {
             // The same credential in a Secret that was touched: nothing to ask.
             self.note_credential(&known);
         }
-        // Not before it is known to be the account of the objects: in another one nobody can look at them, whatever it answers.
-        opened |= asked && self.hear();
+        // Not before it is known to be the account of the objects: in another one nobody can look at them, whatever it answers. And that a
+        // probe is answered says nothing of what the last sweep could not look at.
+        opened |= asked && known.sweep_trouble.is_none() && self.hear();
         Ok(self.confirm_absence() || opened)
     }
 

@@ -20,6 +20,7 @@ use super::{
     escrow::Kept,
     events::Events,
     gone::Gone,
+    handed_out::HandedOut,
     key::{Key, Target},
     kubernetes::{KubeError, Kubernetes},
     lease::Lease,
@@ -88,12 +89,15 @@ pub struct Memory {
     pub sighted: Option<Instant>,
     /// When this process made the object, or of a marked one first saw it: for a while reads may not show it.
     pub made: Option<Instant>,
-    /// The generation at which its object was gone, and another one that wants the same had recorded the object of its name.
+    /// The generation at which its object was gone, or was refused its name, and another one that wants the same had recorded the object of
+    /// that name.
     pub displaced: Option<i64>,
     /// Whether an object that this process made, or knew again by its mark, is not recorded yet.
     pub unrecorded: bool,
     /// A look that the API could not answer is still owed.
     pub look: bool,
+    /// Since when it is.
+    pub unseen_since: Option<Instant>,
     /// Since when its deletion waits for what has to go first.
     pub waits_since: Option<Instant>,
     /// When to ask next for something that takes its time.
@@ -107,6 +111,8 @@ pub struct Memory {
     pub escrow_turn: Arc<RwLock<()>>,
     /// Until when a Secret that this process sent for it, without an answer, may still turn up: kept for a connection, or an output.
     pub late_secret: Option<Instant>,
+    /// The generation from which entries are gone whose addition may still take effect, and until when.
+    pub entries: Option<(i64, Instant)>,
     /// The name of the Secret that this process has handed out its credentials in last.
     pub output: Option<String>,
     /// Of a connection: the collections that are far larger than what is ours in them.
@@ -151,6 +157,8 @@ pub struct Engine {
     pub beginners: Beginners,
     /// What was deleted just now, which listings may show still.
     pub gone: Gone,
+    /// Which Secrets hand out whose credentials.
+    pub handed_out: HandedOut,
     /// The right to write.
     pub lease: Arc<Lease>,
     /// Where the randomness of secrets comes from.
@@ -206,6 +214,7 @@ impl Engine {
             claims: Claims::default(),
             beginners: Beginners::default(),
             gone: Gone::default(),
+            handed_out: HandedOut::default(),
             lease: parts.lease,
             entropy: parts.entropy,
             digest_key: OnceCell::new(),

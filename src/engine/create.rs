@@ -44,6 +44,7 @@ impl Pass<'_> {
         if let Some(until) = unsettled.filter(|until| *until > Instant::now() && !repeatable) {
             return Err(self.still_waiting(until));
         }
+        self.check_elsewhere(resolved).await?;
         // A spec whose parts cannot be computed is refused before anything is made.
         let anywhere = resolved.collection.then("new");
         self.engine.parts(self.ops, self.key, &self.object, &anywhere, &resolved.connection_name())?;
@@ -118,8 +119,10 @@ impl Pass<'_> {
         self.status.parts.clear();
         self.record(resolved, &id, &path, false);
         self.status.label_keys.clone_from(&resolved.label_keys);
-        if !self.engine.parts(self.ops, self.key, &self.object, &path, &resolved.connection_name())?.is_empty() {
-            // The parts take requests of their own, and the id must not be lost on the way.
+        let parts = self.engine.parts(self.ops, self.key, &self.object, &path, &resolved.connection_name())?;
+        if !parts.is_empty() {
+            // The parts take requests of their own, and neither the id nor what is added must be lost on the way.
+            self.status.parts.extend(parts.iter().filter_map(|part| part.named()));
             self.persist(&link, &path).await?;
         }
         Ok(Made::Now(object))
@@ -314,6 +317,7 @@ impl Pass<'_> {
         let found = self.made_by(&intent, &link, &collection).await.map_err(|e| Self::stop(&link, e))?;
         match found.as_slice() {
             [] => {
+                self.check_left_behind(resolved, &intent, &collection).await?;
                 self.give_up();
                 Ok(None)
             }

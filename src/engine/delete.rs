@@ -77,7 +77,11 @@ impl Pass<'_> {
             return Err(blocked("the resource is paused; remove the annotation portico.dev/paused"));
         }
         let late = self.engine.late_secret(self.object.uid()).filter(|until| *until > Instant::now());
-        if let Some(until) = late {
+        // What an earlier process sent may be late as well.
+        let hands_out = self.status.output.is_some() || self.ops.output_secret(&self.object).is_some();
+        let window = self.engine.kube.deadline + self.engine.settings.consistency;
+        let earlier = self.engine.gone.settles_at(window).filter(|_| hands_out);
+        if let Some(until) = late.max(earlier) {
             // Nobody would find it once this resource is gone. Before the object goes: its DELETE is not sent twice.
             let message = "the output Secret may still turn up; deleting it after the wait";
             return Err(Stop::wait_until(Reason::Deleting, message, until));
@@ -257,6 +261,10 @@ impl Pass<'_> {
         if !self.remove_marked(&resolved.known, &resolved.listing, &resolved.collection).await? {
             self.believe_absence()?;
         }
+        if let Some((there, place)) = self.find_elsewhere(&resolved).await {
+            self.check_usable(&there.connection, &there.known)?;
+            return self.remove(&there.known, &place).await;
+        }
         Ok(Ended::Deleted)
     }
 
@@ -355,6 +363,9 @@ impl Pass<'_> {
                 self.engine.recorded(&connection).into_iter().filter(|(_, p)| p.path == parent).map(|(k, _)| k),
             );
         }
+        // Nothing may say which connection it was: each that is to go may have waited for this.
+        let connections = self.engine.cache.of_kind(self.ops.connection()).into_iter();
+        keys.extend(connections.filter(|(_, one)| one.is_deleting()).map(|(key, _)| key));
         for key in keys {
             self.engine.queue.push(&key, super::queue::Lane::Deletion, super::queue::Cause::Look);
         }

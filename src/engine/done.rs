@@ -30,6 +30,8 @@ pub struct Done {
     pub unasked: bool,
     /// There is no object yet, and there is nothing to do before others make it.
     pub nothing: bool,
+    /// Nothing may be written: the API was not asked to accept the spec.
+    pub looked: bool,
     /// What still differs.
     pub differences: Vec<Difference>,
     /// What someone else had changed and was put back.

@@ -8,7 +8,7 @@ use super::{
     key::Key,
     kind::Identity,
     mark::{self, Mark},
-    observe::{Read, items, wake_recorder},
+    observe::{Read, wake_recorder},
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
@@ -70,7 +70,7 @@ impl Pass<'_> {
         // The user chose another object, or another place.
         let renamed = resolved.shape == Shape::Upsert && self.status.id != resolved.id;
         let moved = renamed || place.listing != resolved.listing;
-        match self.read(resolved.link().clone().as_ref(), &place).await? {
+        match self.read_recorded(resolved, &recipe, &place).await? {
             Read::Found(object) => {
                 self.check_mark(resolved, &object, true)?;
                 if moved {
@@ -101,7 +101,7 @@ impl Pass<'_> {
                 let found = match resolved.id {
                     None => {
                         let found = self.find_in_listing(resolved, &items).await;
-                        self.step_back(resolved, &items, found.as_ref().err());
+                        self.step_back(resolved, &items, found.as_ref().is_err_and(Stop::is_conflict));
                         found?
                     }
                     // Its id is its own, and is made again.
@@ -189,10 +189,7 @@ impl Pass<'_> {
         let marked = self.ops.identity() == Identity::Mark;
         // An earlier pass may have created it under another name: only a complete listing tells.
         let everything = marked && self.was_held;
-        let filter =
-            (!everything).then(|| link.api().equals_query(self.ops.key_field(), &resolved.natural_key)).flatten();
-        let items = items(self.ops, &link, &resolved.listing, filter.as_deref(), &mut self.requests).await;
-        let items = match items {
+        let items = match self.listed(resolved, everything).await {
             Err(ApiError::Absent(words)) => return Err(self.parent_gone(resolved, &words)),
             other => other.map_err(|e| Self::stop(&link, e))?,
         };

@@ -37,6 +37,20 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Who only looks by now, at what is recorded, deletes nothing, and needs no connection to be let go of: one that is being deleted may
+    /// wait for that (law 5).
+    ///
+    /// # Errors
+    /// [`Stop::Kube`].
+    pub(super) async fn release_observed(&mut self) -> Result<(), Stop> {
+        let is_recorded = self.status.recorded(&self.engine.owner, self.object.uid()).is_some();
+        if self.object.is_held() && is_recorded && self.status.updating.is_none() {
+            self.let_go().await?;
+            self.wake_after_end();
+        }
+        Ok(())
+    }
+
     /// Takes the answer to a write of our own; after a conflict the object is read again for the next pass.
     async fn take(&mut self, answer: Result<Raw, KubeError>) -> Result<(), Stop> {
         match answer {

@@ -32,6 +32,7 @@ pub mod escrow;
 mod escrow_first;
 pub mod events;
 pub mod gone;
+pub mod handed_out;
 pub mod health;
 pub mod identify;
 pub mod judge;

@@ -5,8 +5,11 @@ use tokio::time::Instant;
 
 use super::{
     core::Engine,
+    desired::Shape,
     key::Key,
     kind::{Identity, Ops},
+    mark,
+    parts::spellings,
     pass::Pass,
     queue::{Cause, Lane},
     reason::Reason,
@@ -46,6 +49,23 @@ impl Pass<'_> {
             }
             Err(error) => Err(Self::stop(link, error)),
         }
+    }
+
+    /// What a listing shows: everything, or what has the name that the spec gives, in small letters, too, where that is a person's.
+    ///
+    /// # Errors
+    /// [`ApiError`] of the listing.
+    pub(super) async fn listed(&mut self, resolved: &Resolved, everything: bool) -> Result<Vec<Value>, ApiError> {
+        let (link, name) = (resolved.link().clone(), &resolved.natural_key);
+        let mut found = Vec::new();
+        for called in spellings(name).take(if resolved.shape == Shape::Claimed { 2 } else { 1 }) {
+            let filter = link.api().equals_query(self.ops.key_field(), &called).filter(|_| !everything);
+            found = items(self.ops, &link, &resolved.listing, filter.as_deref(), &mut self.requests).await?;
+            if !found.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// A recorded object is gone. Before it is made again: is it the only one? Returns the complete listing; with the parent gone there is
@@ -105,6 +125,11 @@ impl Pass<'_> {
         }
         let Some(absence) = absence else { return Ok(items) };
         self.engine.queue.push(&resolved.connection, Lane::Retry, Cause::Look);
+        // Before a crash it was made again, where fewer were gone: what carries the mark of this very resource is there.
+        let is_own = |item: &&Value| mark::uid(item, &self.engine.owner) == Some(self.object.uid());
+        if items.iter().filter(is_own).any(|item| !self.was_deleted(resolved, item)) {
+            return Ok(items);
+        }
         let message = format!(
             "{} of {} objects of {} vanished at once, so nothing is made again; if they were meant to go, annotate the connection with portico.dev/confirm-absence={}",
             absence.missing, absence.recorded, resolved.connection, absence.token

@@ -19,6 +19,8 @@ impl Pass<'_> {
         let recipe = self.status.known(&self.engine.owner, self.object.uid());
         // What was only looked at is not this resource's yet.
         let recipe = recipe.filter(|recipe| !(recipe.observed && resolved.writes));
+        // A parent may have gone over to another connection, which the recipe is to follow: the one before is free to go then.
+        let recipe = recipe.filter(|recipe| recipe.connection == resolved.connection_name());
         let stays =
             recipe.and_then(|recipe| recipe.place().ok()).is_some_and(|place| place.listing == resolved.listing);
         let leaves = !resolved.writes || resolved.common.lifecycle.drift == Drift::Report;
@@ -27,8 +29,8 @@ impl Pass<'_> {
         let handed_out = self.is_handed_out(resolved);
         // One that was not to be written to was let go of, and is held again before anything else.
         let held = !resolved.writes || self.object.is_held();
-        // Who does not write has sent nothing that could have been acknowledged.
-        let sent = !resolved.writes || !self.resends(resolved);
+        // Who does not write has sent nothing that could have been acknowledged; and of what changed meanwhile the API has accepted nothing.
+        let sent = !resolved.writes || !(self.resends(resolved) || self.is_changed());
         let settled = self.is_accepted() && is_settled(&self.status, leaves) && closed;
         stays && settled && answered && handed_out && held && sent
     }

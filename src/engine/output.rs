@@ -2,7 +2,10 @@
 //!
 //! Portico chooses the secret, writes it into the Secret, and only then sends it, so that every crash leaves a key that works. The Secret
 //! has no ownerReference: it goes after the object is gone, and stays where the object stays.
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -18,7 +21,7 @@ use super::{
     reason::Reason,
     resolve::Resolved,
     secrets::Stored,
-    spec::annotations::{DIGEST, KEYS, OWNER, OWNER_UID, ROTATE, ROTATED},
+    spec::annotations::{DIGEST, KEYS, OUTPUT, OWNER, OWNER_UID, ROTATE, ROTATED},
     status::Status,
     stop::Stop,
 };
@@ -201,7 +204,7 @@ impl Pass<'_> {
         if resolved.handout.is_none()
             && let Some(old) = self.status.output.clone()
         {
-            self.remove_secret(&old).await?;
+            self.remove_secrets([old].into(), None).await?;
             self.status.output = None;
         }
         Ok(())
@@ -213,16 +216,22 @@ impl Pass<'_> {
         is_handed_out(resolved, &self.status, self.wish.as_deref())
     }
 
-    /// The object is gone: its credentials go, too.
+    /// The object is gone: its credentials go, too, also those in a Secret that no status names.
     ///
     /// # Errors
     /// [`Stop::Kube`].
     pub async fn withdraw(&mut self) -> Result<(), Stop> {
         let of_the_spec = self.ops.output_secret(&self.object);
-        let mut names: Vec<String> = self.status.output.clone().into_iter().chain(of_the_spec).collect();
-        names.dedup();
-        for name in names {
-            self.remove_secret(&name).await?;
+        let names = self.status.output.clone().into_iter().chain(of_the_spec).collect();
+        self.remove_secrets(names, None).await
+    }
+
+    /// Removes the Secrets that this resource has handed out its credentials in, by these names and by any other: a create without an
+    /// answer, or of a process that ended then, may have made one under a name that nothing has recorded, and that the spec says no more.
+    async fn remove_secrets(&self, mut names: BTreeSet<String>, kept: Option<&str>) -> Result<(), Stop> {
+        names.extend(self.engine.handed_out.of(&self.key.namespace, self.object.uid()));
+        for name in names.iter().filter(|name| kept != Some(name.as_str())) {
+            self.remove_secret(name).await?;
         }
         Ok(())
     }
@@ -264,6 +273,7 @@ impl Pass<'_> {
         let mut annotations = BTreeMap::from([
             (OWNER_UID.to_owned(), self.object.uid().to_owned()),
             (OWNER.to_owned(), self.engine.owner_of(self.key)),
+            (OUTPUT.to_owned(), name.clone()),
             (KEYS.to_owned(), texts.keys().copied().collect::<Vec<_>>().join(",")),
         ]);
         if let Some(secret) = secret {
@@ -302,7 +312,7 @@ impl Pass<'_> {
         self.engine.remember(self.object.uid(), |memory| memory.output = Some(name.clone()));
         // This one holds all that the one of before did; that one is not forgotten until it is gone.
         if let Some(old) = self.status.output.clone().filter(|old| *old != name) {
-            self.remove_secret(&old).await?;
+            self.remove_secrets([old].into(), Some(&name)).await?;
         }
         self.status.output = Some(name);
         Ok(())

@@ -15,6 +15,16 @@ pub enum Part {
     Row(Row),
 }
 
+impl Part {
+    /// What the status remembers of a list from which entries are taken one by one: its name, and what the spec says should be in it.
+    #[must_use]
+    pub fn named(&self) -> Option<(String, Vec<String>)> {
+        let Self::Entries(entries) = self else { return None };
+        let keys: BTreeSet<&String> = entries.wanted.iter().map(|(key, _)| key).collect();
+        (!keys.is_empty()).then(|| (entries.name.to_owned(), keys.into_iter().cloned().collect()))
+    }
+}
+
 /// Entries that are added by `POST {path}` and removed by `DELETE {path}/{id}`.
 #[derive(Clone)]
 pub struct Entries {

@@ -1,9 +1,13 @@
 //! Lists that belong to an object and have operations of their own: roles, members, groups.
+use std::collections::BTreeSet;
+
 use http::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     done::Done,
+    kubernetes::Precondition,
     part::{Catalogue, Entries, Lookup, Part, Row},
     pass::Pass,
     resolve::Resolved,
@@ -44,7 +48,7 @@ impl Pass<'_> {
         let named = self.status.parts.get(entries.name).cloned().unwrap_or_default();
         let steps = entries.steps(&there, &named);
         let was_accepted = self.is_accepted();
-        let mut unbound = Vec::new();
+        let (mut unbound, mut adds) = (Vec::new(), Vec::new());
         for key in &steps.add {
             let mut body = entries.wanted.iter().find(|(k, _)| k == key).map(|(_, b)| b.clone()).unwrap_or_default();
             if let Some(lookup) = &entries.lookup {
@@ -56,16 +60,16 @@ impl Pass<'_> {
                 };
                 body.insert(lookup.into.to_owned(), id.into());
             }
-            let difference = entries.lacks(key);
-            if !corrects {
-                done.differences.push(difference);
-                continue;
+            // Who could not be added yet when the spec was accepted is no drift: nobody took them away.
+            if corrects || (resolved.writes && !named.contains(key)) {
+                adds.push((key, body));
+            } else {
+                done.differences.push(entries.lacks(key));
             }
-            // Remembered before it is sent: an entry added in a pass that then failed must be known as ours.
-            let ours = self.status.parts.entry(entries.name.to_owned()).or_default();
-            if !ours.contains(key) {
-                ours.push(key.clone());
-            }
+        }
+        let added: Vec<&String> = adds.iter().map(|(key, _)| *key).collect();
+        self.announce_entries(entries.name, &added).await?;
+        for (key, body) in adds {
             match self.send(&link, Call::new(Method::POST, &entries.path).body(&Value::Object(body))).await {
                 // Someone else was quicker: it is there.
                 Ok(_) => {}
@@ -73,8 +77,8 @@ impl Pass<'_> {
                 Err(error) => return Err(self.explain(&link, entries, error).await),
             }
             // Only what was there once can have been taken away.
-            if was_accepted && named.contains(key) {
-                done.corrected.push(difference);
+            if was_accepted && !done.created && named.contains(key) {
+                done.corrected.push(entries.lacks(key));
             }
             done.updated = true;
         }
@@ -96,7 +100,10 @@ impl Pass<'_> {
             done.updated = true;
         }
         if corrects {
-            self.remember_part(entries.name, wanted.into_iter().filter(|key| !unbound.contains(key)).collect());
+            let absent = named.iter().filter(|key| !wanted.contains(key) && !there.contains_key(*key));
+            let late = self.late_entries(&link, absent, done);
+            let bound = wanted.into_iter().filter(|key| !unbound.contains(key));
+            self.remember_part(entries.name, bound.chain(late).collect());
         }
         if let (Some(lookup), false) = (&entries.lookup, entries.wanted.is_empty()) {
             let missing = done.unbound.get_or_insert_default();
@@ -105,6 +112,38 @@ impl Pass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes down what is about to be added, before it is sent: what was added by a pass that then failed, or by a process that then
+    /// crashed, must be known as ours, or it would stay for ever once it has left the spec.
+    async fn announce_entries(&mut self, name: &str, keys: &[&String]) -> Result<(), Stop> {
+        let mut ours = self.status.parts.get(name).cloned().unwrap_or_default();
+        ours.extend(keys.iter().copied().cloned());
+        self.remember_part(name, ours);
+        let stored = self.object.status().parts.remove(name).unwrap_or_default();
+        if keys.iter().all(|key| stored.contains(key)) {
+            return Ok(());
+        }
+        self.write_status(Precondition::Version).await
+    }
+
+    /// Entries that have left the spec and are not there: what added them may still take effect unseen, and they are known as ours until
+    /// it cannot any more.
+    fn late_entries<'k>(&self, link: &Link, absent: impl Iterator<Item = &'k String>, done: &mut Done) -> Vec<String> {
+        let absent: Vec<String> = absent.cloned().collect();
+        if absent.is_empty() {
+            return absent;
+        }
+        let (generation, window) = (self.generation, self.window(link));
+        let due = self.engine.remember(self.object.uid(), |memory| match memory.entries {
+            Some((of, due)) if of == generation => due,
+            _ => memory.entries.insert((generation, Instant::now() + window)).1,
+        });
+        if due <= Instant::now() {
+            return Vec::new();
+        }
+        done.look_again(Some(due));
+        absent
     }
 
     async fn do_row(&mut self, resolved: &Resolved, row: &Row, corrects: bool, done: &mut Done) -> Result<(), Stop> {
@@ -121,12 +160,16 @@ impl Pass<'_> {
             Err(error) => return Err(Self::stop(&link, error)),
         };
         let Some(difference) = row.difference(&items) else {
-            if corrects {
+            if resolved.writes {
                 self.remember_part(row.name, row.wanted.clone());
             }
             return Ok(());
         };
-        if !corrects {
+        // Groups that could not be bound yet when the spec was accepted are no drift.
+        let sent = self.status.parts.get(row.name).cloned().unwrap_or_default();
+        let sent: BTreeSet<&String> = sent.iter().collect();
+        let was_sent = sent == row.wanted.iter().collect::<BTreeSet<_>>();
+        if !corrects && (was_sent || !resolved.writes) {
             done.differences.push(difference);
             return Ok(());
         }
@@ -179,8 +222,21 @@ pub(super) async fn look_up(
     written: &str,
     counter: &mut u32,
 ) -> Result<Option<String>, ApiError> {
-    let filter = link.api().equals_query(lookup.field, written);
-    let items = link.list(&lookup.path, filter.as_deref(), counter).await?;
-    let found = items.iter().find(|item| item[lookup.field].as_str().is_some_and(|v| v.eq_ignore_ascii_case(written)));
-    Ok(found.and_then(|item| link.api().id(item)).map(str::to_owned))
+    let found = |items: Vec<Value>| {
+        let is_it = |item: &&Value| item[lookup.field].as_str().is_some_and(|v| v.eq_ignore_ascii_case(written));
+        items.iter().find(is_it).and_then(|item| link.api().id(item)).map(str::to_owned)
+    };
+    for called in spellings(written) {
+        let filter = link.api().equals_query(lookup.field, &called);
+        if let Some(id) = found(link.list(&lookup.path, filter.as_deref(), counter).await?) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// How a person's address may stand at the API, whose filter tells capitals from small letters: as the user wrote it, or in small letters.
+pub(super) fn spellings(written: &str) -> impl Iterator<Item = String> {
+    let small = Some(written.to_lowercase()).filter(|small| small != written);
+    std::iter::once(written.to_owned()).chain(small)
 }

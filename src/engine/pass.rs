@@ -114,10 +114,15 @@ impl<'e> Pass<'e> {
             let _ = self.engine.resolve(self.ops, self.key, &self.object).await;
             return Err(Stop::Paused);
         }
-        self.object
+        let common = self
+            .object
             .spec::<Common>()
             .map_err(|e| Stop::hopeless(Reason::InvalidSpec, format!("the stored spec does not fit: {e}")))?;
-        let mut resolved = self.engine.resolve(self.ops, self.key, &self.object).await?;
+        let resolved = self.engine.resolve(self.ops, self.key, &self.object).await;
+        if resolved.is_err() && common.lifecycle.mode == Mode::Observe {
+            self.release_observed().await?;
+        }
+        let mut resolved = resolved?;
         if resolved.writes {
             self.claim_or_find(&resolved).await?;
         }
@@ -150,7 +155,7 @@ impl<'e> Pass<'e> {
         let rotates = self.rotate(resolved, identified.object.as_ref()).await?;
         // Another value in a Secret is the user's change, not a stranger's; and where digests are lost, nobody knows whose it is.
         let resends = self.resends(resolved);
-        let mut done = Done { adopted: identified.adopted, ..Done::default() };
+        let mut done = Done { adopted: identified.adopted, looked: !resolved.writes, ..Done::default() };
         let object = identified.object;
         let mut fresh = identified.adopted || self.is_changed();
         if object.is_none() && resolved.shape == Shape::Claimed && resolved.writes {

@@ -85,13 +85,19 @@ impl Pass<'_> {
             // one that is known to be on its way.
             let (ask, held, unsettled) = (memory.ask, memory.held || asked, memory.unsettled);
             let (unrecorded, late_secret, sighted) = (memory.unrecorded, memory.late_secret, memory.sighted);
-            *memory = Memory { held, unsettled, sighted, made, unrecorded, ask, late_secret, ..Memory::default() };
+            // That it has its output is not written yet.
+            let (entries, output) = (memory.entries, memory.output.take());
+            let kept = Memory { held, unsettled, sighted, made, unrecorded, ask, ..Memory::default() };
+            *memory = Memory { late_secret, entries, output, ..kept };
         });
         if done.unasked {
             return ("in order", None);
         }
         self.answer(true);
-        self.status.accepted_generation = Some(self.generation);
+        // What was only looked at, through a connection in Observe, is still to be sent.
+        if !done.looked {
+            self.status.accepted_generation = Some(self.generation);
+        }
         let (ready, equal) = if done.nothing {
             let nothing = "There is no object at the API yet, and nothing to do before others have made it.";
             (nothing, nothing)
@@ -151,10 +157,9 @@ impl Pass<'_> {
         let was_true = self.is_accepted() && self.is_own_status() && !self.is_only_observed();
         if halt.judgement == Judgement::OutOfTouch && was_true && !self.write_failed {
             // What made this pass look is still to be looked at. One that was only told of something is told again.
-            let looks = self.looks;
-            self.engine.remember(self.object.uid(), |memory| memory.look |= looks);
+            self.owe_look();
             // What was true may still be true. After a while of not knowing, that is what the status says.
-            if self.is_out_of_touch() {
+            if self.is_out_of_touch() || self.is_unseen() {
                 self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, halt.reason, halt.message.clone())));
             }
             return ("out of touch", later);
@@ -297,7 +302,7 @@ impl Pass<'_> {
     }
 
     /// The connection that this resource used last.
-    fn connection(&self) -> Option<Known> {
+    pub(super) fn connection(&self) -> Option<Known> {
         let recipe = self.status.remote.as_ref()?;
         self.engine.links.get(&parse_connection(self.ops, &recipe.connection)?)
     }

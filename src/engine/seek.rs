@@ -20,6 +20,7 @@ use super::{
     pass::Pass,
     raw::Raw,
     reason::Reason,
+    record::left_behind,
     resolve::Resolved,
     spec::ConnectionCommon,
     stop::Stop,
@@ -103,6 +104,45 @@ impl Pass<'_> {
             }
         }
         Ok(Some(Ended::Deleted))
+    }
+
+    /// Before a create, where an earlier one may have been sent through a connection that the spec does not name any more: what came of
+    /// that is recorded, or nobody would know of it (law 1).
+    ///
+    /// # Errors
+    /// [`Stop`] where there is such an object.
+    pub(super) async fn check_elsewhere(&mut self, resolved: &Resolved) -> Result<(), Stop> {
+        let Some((there, place)) = self.find_elsewhere(resolved).await else { return Ok(()) };
+        let id = place.path.last().unwrap_or_default();
+        self.record(&there, &id, &place.path, false);
+        self.persist(there.link(), &place.path).await?;
+        Err(left_behind(&there.connection_name()))
+    }
+
+    /// What carries the mark of this very resource, of which nothing is recorded, and is to be had through another connection than the one
+    /// that the spec names. Asked are those that answer now: one that never does is in nobody's way.
+    pub(super) async fn find_elsewhere(&mut self, resolved: &Resolved) -> Option<(Resolved, Place)> {
+        let may_be_open = self.engine.remember(self.object.uid(), |memory| memory.unsettled.is_some());
+        let is_recorded = self.status.recorded(&self.engine.owner, self.object.uid()).is_some();
+        if resolved.identity != Identity::Mark || is_recorded || !may_be_open {
+            return None;
+        }
+        for way in self.engine.permitted(self.ops, self.key) {
+            let Some(known) = self.engine.links.get(&way) else { continue };
+            let is_same =
+                known.fingerprint == resolved.known.fingerprint && known.link.account() == resolved.link().account();
+            if is_same || Self::check_trusted(&way, &known).is_err() {
+                continue;
+            }
+            let there = Resolved { connection: way, known, ..resolved.clone() };
+            let link = there.link().clone();
+            let shown = items(self.ops, &link, &there.listing, None, &mut self.requests).await.unwrap_or_default();
+            let own = shown.iter().find(|item| mark::uid(item, &self.engine.owner) == Some(self.object.uid()));
+            if let Some(place) = own.and_then(|item| there.place(self.ops.id(item)?).ok()) {
+                return Some((there, place));
+            }
+        }
+        None
     }
 
     /// Before `lifecycle.id` binds this resource to an object: an earlier create under its derived id may have made another one, and its
@@ -229,6 +269,11 @@ impl Engine {
         if self.collection_of(ops, key, object).is_none() {
             return Vec::new();
         }
+        self.permitted(ops, key)
+    }
+
+    /// The connections that the namespace of a resource may use.
+    fn permitted(&self, ops: &'static dyn Ops, key: &Key) -> Vec<Key> {
         let all = self.cache.of_kind(ops.connection()).into_iter();
         let permitted = all.filter(|(way, connection)| {
             let common = connection.spec::<ConnectionCommon>().unwrap_or_default();

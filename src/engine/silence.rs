@@ -1,5 +1,5 @@
-//! For how long nobody could look at a connection's objects. After a while of that their own status says that their state is not known
-//! (law 9).
+//! For how long nobody could look at a connection's objects, or at one of them. After a while of that their own status says that their state
+//! is not known (law 9).
 //!
 //! It is remembered by the connection's UID, and not with its link: one whose Secret is missing, and was when the process began, has no link,
 //! and another credential makes another one.
@@ -12,6 +12,7 @@ use super::{
     connect::ConnectionPass,
     core::Engine,
     key::{Key, Target},
+    pass::Pass,
     queue::{Cause, Lane},
     raw::Raw,
     spec::{ConnectionCommon, RESYNC},
@@ -32,6 +33,25 @@ impl Engine {
     pub(super) fn is_out_of_touch(&self, connection: &Key) -> bool {
         let object = self.cache.get(connection);
         object.is_some_and(|object| self.remember(object.uid(), |memory| memory.silence.out_of_touch))
+    }
+}
+
+impl Pass<'_> {
+    /// The API could not be asked. What made this pass look is still to be looked at.
+    pub(super) fn owe_look(&self) {
+        if self.looks {
+            self.engine.remember(self.object.uid(), |memory| {
+                memory.look = true;
+                memory.unseen_since.get_or_insert_with(Instant::now);
+            });
+        }
+    }
+
+    /// Whether a look at this very object has been owed for three intervals, though others of its connection are answered.
+    pub(super) fn is_unseen(&self) -> bool {
+        let since = self.engine.remember(self.object.uid(), |memory| memory.unseen_since);
+        let interval = self.connection().map_or(RESYNC, |known| known.interval(Duration::MAX));
+        since.is_some_and(|since| since.elapsed() >= interval.saturating_mul(SILENT_INTERVALS))
     }
 }
 

@@ -25,6 +25,8 @@ pub mod annotations {
     pub const OWNER_UID: &str = "portico.dev/owner-uid";
     /// On an output Secret: the installation and the resource that it belongs to.
     pub const OWNER: &str = "portico.dev/owner";
+    /// On an output Secret: the name under which Portico wrote it. What was copied from it under another name is the user's.
+    pub const OUTPUT: &str = "portico.dev/output";
     /// On an output Secret: the keys that Portico wrote.
     pub const KEYS: &str = "portico.dev/keys";
     /// On an output Secret: a digest of the secret that Portico wrote.

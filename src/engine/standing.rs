@@ -23,8 +23,8 @@ pub(super) enum Standing {
     Changing,
     /// The same, and it has yielded before: it stays behind, whatever the one before it goes through.
     Yielding,
-    /// What it has recorded is gone, and another one that wants the same has recorded the object of that name: behind all whose record
-    /// stands for something, since it waits for one of them whatever it was before.
+    /// What it has recorded is gone, or cannot have the name, and another one that wants the same has recorded the object of that name: behind
+    /// all whose record stands for something, since it waits for one of them whatever it was before.
     Displaced,
     /// Its create is open, and its spec binds it to another object by now: what it will find there is not what it has sent. Behind everybody
     /// who has recorded an object: it waits for whoever has recorded the one that it is bound to, and nobody waits for it in a circle.

@@ -78,6 +78,11 @@ impl Stop {
         })
     }
 
+    /// Whether another resource is in the way.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Halt(halt) if halt.reason == Reason::Conflict)
+    }
+
     /// An answer of a remote API, seen from a connection whose gate may be shut.
     #[must_use]
     pub fn from_api(error: ApiError, shut: Option<Shut>) -> Self {

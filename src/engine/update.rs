@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
+    desired::Shape,
     diff::Difference,
     kubernetes::Precondition,
+    observe::items,
     overlay::{overlay, patch},
     pass::Pass,
     reason::Reason,
@@ -53,7 +55,25 @@ impl Pass<'_> {
             },
             // The object was read just now, so it is something else that is not there.
             Err(ApiError::Absent(words)) => Err(self.reference_gone(&words)),
-            Err(error) => Err(self.refusal(&link, error)),
+            Err(error) => {
+                if matches!(&error, ApiError::Refused(refusal) if refusal.status == 409) {
+                    self.yield_name(resolved, &link).await;
+                }
+                Err(self.refusal(&link, error))
+            }
+        }
+    }
+
+    /// The API refuses what another object has already. Where that is the name, whoever has recorded that object goes before this resource,
+    /// which has come to claim it by an edit: that it said `Conflict` before may be lost by now.
+    async fn yield_name(&mut self, resolved: &Resolved, link: &Link) {
+        if resolved.shape != Shape::Collection || resolved.id.is_some() {
+            return;
+        }
+        let filter = link.api().equals_query(self.ops.key_field(), &resolved.natural_key);
+        let found = items(self.ops, link, &resolved.listing, filter.as_deref(), &mut self.requests).await;
+        if let Ok(found) = found {
+            self.step_back(resolved, &found, true);
         }
     }
 

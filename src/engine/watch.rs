@@ -8,6 +8,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
     Api, Resource, ResourceExt,
+    api::ObjectMeta,
     core::PartialObjectMeta,
     runtime::{WatchStreamExt, watcher},
 };
@@ -170,16 +171,25 @@ pub(super) fn wake_claimants(engine: &Engine, key: &Key, claimants: &[Key]) {
 
 /// Watches the metadata of Secrets and wakes who uses one that changed. The values are read when they are needed.
 pub async fn secrets(engine: Arc<Engine>, namespace: Option<String>) {
-    metadata::<Secret>(engine, namespace, Target::Secret).await;
+    metadata::<Secret>(engine, namespace, Target::Secret, |engine, (namespace, name), secret| match secret {
+        Some(secret) => engine.handed_out.note(secret),
+        None => engine.handed_out.forget(namespace, name),
+    })
+    .await;
 }
 
 /// Watches the metadata of `ConfigMap`s and wakes who uses one that changed.
 pub async fn config_maps(engine: Arc<Engine>, namespace: Option<String>) {
-    metadata::<ConfigMap>(engine, namespace, Target::ConfigMap).await;
+    metadata::<ConfigMap>(engine, namespace, Target::ConfigMap, |_, _, _| ()).await;
 }
 
-async fn metadata<K>(engine: Arc<Engine>, namespace: Option<String>, target: fn(String, String) -> Target)
-where
+/// Watches the metadata of one kind. `note`: what else to do about each; none: it is gone.
+async fn metadata<K>(
+    engine: Arc<Engine>,
+    namespace: Option<String>,
+    target: fn(String, String) -> Target,
+    note: fn(&Engine, &(String, String), Option<&ObjectMeta>),
+) where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
         + std::fmt::Debug
@@ -211,6 +221,7 @@ where
                 // No other event tells of what went while the watch was broken.
                 for id in std::mem::take(&mut unlisted) {
                     versions.remove(&id);
+                    note(&engine, &id, None);
                     engine.wake_dependents(&target(id.0, id.1));
                 }
                 continue;
@@ -222,6 +233,7 @@ where
         };
         let id = (object.namespace().unwrap_or_default(), object.name_any());
         unlisted.remove(&id);
+        note(&engine, &id, (!gone).then_some(&object.metadata));
         let version = object.resource_version().unwrap_or_default();
         let changed = if gone {
             versions.remove(&id).is_some()

@@ -92,7 +92,9 @@ impl End<'_> {
             // What has no record, and knew its connection through its parent alone, may have made something through this one, and asks it once
             // it goes: "Unknown is not absent", and no reason to drop a finalizer (law 3).
             let is_there = |of: &Reference| self.notes.living(of.kind, &of.namespace, &of.name).is_some();
-            let has_none = parent(user).is_some_and(|server| !is_there(&server));
+            // So does what is below a server that was made again while the connection goes, and holds nothing itself.
+            let holds = |of: &Reference| self.notes.living(of.kind, &of.namespace, &of.name).is_some_and(is_held);
+            let has_none = parent(user).is_some_and(|server| !holds(&server));
             let inherits =
                 kind(user) == "OAuthClient" && (is_deleting(user) || has_none) && own_connection(user).is_none();
             // The same of what names a connection by now that is not there.

@@ -135,7 +135,7 @@ fn what_is_looked_at_through_a_connection_that_observes_goes_through_the_one_tha
         ];
         let outcome = replay(&world(steps, faults, 111_000));
         let trace = outcome.trace.join("\n");
-        let found = sent(&outcome, "patch portals/status world/visitors ", r#""status":{"acceptedGeneration":1"#);
+        let found = sent(&outcome, "patch portals/status world/visitors ", r#""message":"The object"#);
         assert!(found > 0, "it was never looked at: {trace}");
         assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 1, "{trace}");
         assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 1, "{trace}");

@@ -4,8 +4,8 @@ use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step, Stranger
 use serde_json::{Value, json};
 
 use crate::world::{
-    acp, apply, confirm_absence, delete, identity_world, konnect, make, open_portal, portal, remove, replay, sent,
-    server, settings, shared, step, world,
+    acp, apply, confirm_absence, delete, first, identity_world, konnect, make, open_portal, portal, remove, replay,
+    sent, server, settings, shared, step, world,
 };
 
 /// Seed 13719, law 9: the portal was made again, and its settings never got the secret that those of the one before had been sent.
@@ -45,6 +45,29 @@ fn what_vanished_in_a_mass_stays_held_though_another_one_is_made() {
         step(30_000, look("news")),
     ];
     let outcome = replay(&world(steps, Vec::new(), 30_001));
+    assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 4, "{}", outcome.trace.join("\n"));
+}
+
+/// Seed 15000022, law 1: one of two portals vanished and was made again, its record was lost with the process, and then the other one
+/// vanished: two of two, so that nobody looked whether the first was there again.
+#[test]
+fn what_was_made_again_before_a_crash_is_found_though_it_is_missing_with_others_by_its_record() {
+    let look = Action::Annotate {
+        kind: "Portal".to_owned(),
+        namespace: "world".to_owned(),
+        name: "docs".to_owned(),
+        key: "portico.dev/reconcile-at".to_owned(),
+        value: Some("now".to_owned()),
+    };
+    let steps = vec![
+        apply(1_000, portal("docs")),
+        apply(5_000, portal("news")),
+        remove(20_000, "Portal", 0),
+        step(22_000, look),
+        remove(24_000, "Portal", 0),
+    ];
+    let crash = Fault { nth: 2, ..first("create-portal", Effect::CrashAfter) };
+    let outcome = replay(&world(steps, vec![crash], 24_001));
     assert_eq!(sent(&outcome, "POST", "/v2/portals {"), 4, "{}", outcome.trace.join("\n"));
 }
 
