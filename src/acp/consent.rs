@@ -152,8 +152,16 @@ impl Kind for Consent {
     }
 
     fn desired(&self, _: &Cx<'_>) -> Result<Desired, Wait> {
-        let settings = &self.spec.settings;
-        let desired = Desired::of(settings, &[]).set("name", self.spec.name.clone().unwrap_or_else(|| self.name_any()));
+        let mut settings = self.spec.settings.clone();
+        let services = settings.internal_services.iter_mut().chain(&mut settings.third_party_services);
+        // What is left out of a service is none of it, and is not the API's to keep.
+        for service in services.flatten() {
+            for purpose in service.purposes.get_or_insert_default() {
+                purpose.primary.get_or_insert(false);
+            }
+        }
+        let desired =
+            Desired::of(&settings, &[]).set("name", self.spec.name.clone().unwrap_or_else(|| self.name_any()));
         // Sent back, `valid_from` would say of a new version when the last one came into use.
         let unsent: &[&str] = match settings.valid_from {
             Some(_) => &["tenant_id", "version"],

@@ -10,8 +10,8 @@ use crate::engine::{desired::Generated, kind::Output};
 /// A Secret that Portico writes, and the keys in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.keys.clientId != self.keys.clientSecret && self.keys.issuerUrl != self.keys.tokenUrl && !([self.keys.clientId, self.keys.clientSecret].exists(key, key == self.keys.issuerUrl || key == self.keys.tokenUrl))")
-    .message("keys must differ from each other: each value needs a place of its own"))]
+#[x_kube(validation = Rule::new("self.keys.clientId != self.keys.clientSecret && self.keys.issuerUrl != self.keys.tokenUrl && !([self.keys.clientId, self.keys.clientSecret].exists(key, key == self.keys.issuerUrl || key == self.keys.tokenUrl)) && !([self.keys.clientId, self.keys.issuerUrl, self.keys.tokenUrl].exists(key, key == 'pending_' + self.keys.clientSecret))")
+    .message("keys must differ from each other, and from pending_ and clientSecret: each value needs a place of its own"))]
 pub struct CredentialsSecret {
     /// The name of the Secret, in the namespace of this resource. It must not exist yet, or be this resource's already: a Secret of someone else is left alone.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]

@@ -69,7 +69,7 @@ impl Pass<'_> {
         let mut body = fresh_body(&resolved.desired.body);
         self.write_intent(resolved, &body, Some(seen)).await?;
         body.extend(resolved.desired.along.clone());
-        self.note_sending();
+        self.note_sending(resolved);
         match self.send(&link, Call::new(Method::PUT, &place.path).body(&Value::Object(body))).await {
             Ok(answer) => {
                 let job = self.ops.normalize(answer.unwrap_or_default());

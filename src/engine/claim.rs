@@ -175,6 +175,11 @@ impl Pass<'_> {
         self.claimed.is_some()
     }
 
+    /// Whether anybody else claims the object of this resource's name.
+    pub(super) fn has_rivals(&self, resolved: &Resolved) -> bool {
+        !self.rivals(resolved, Some(&resolved.natural_key), None).is_empty()
+    }
+
     /// Who else claims the object, or asks for what only one object beside it can have.
     fn rivals(&self, resolved: &Resolved, name: Option<&str>, id: Option<&str>) -> Vec<Rival> {
         let claimants = self.engine.cache.claimants(self.key.kind, name, id).into_iter();
@@ -268,7 +273,7 @@ impl Pass<'_> {
         }
         let theirs = self.engine.locate(self.ops, key, rival);
         let same_collection = is_beside(resolved, theirs.as_ref(), recorded, open);
-        let bound = rival.spec::<Common>().map(|c| c.lifecycle.id).unwrap_or_default();
+        let bound = rival.spec::<Common>().map(|c| resolved.link().api().plain_id(&c.lifecycle.id)).unwrap_or_default();
         let chosen = self.ops.chosen_id(rival);
         let known = status.known(&self.engine.owner, rival.uid()).and(status.id.as_deref());
         let same_id = id.is_some_and(|id| known == Some(id) || bound == id || chosen.as_deref() == Some(id));
@@ -301,7 +306,8 @@ impl Pass<'_> {
                 return false;
             }
             let has_none = other.status().recorded(owner, other.uid()).is_none();
-            let bound = other.spec::<Common>().map(|common| common.lifecycle.id).unwrap_or_default();
+            let bound =
+                other.spec::<Common>().map(|c| resolved.link().api().plain_id(&c.lifecycle.id)).unwrap_or_default();
             let may_have = bound.is_empty() || self.ops.id(object) == Some(bound.as_str());
             let is_to_look = |memory: &mut Memory| !memory.held || memory.unsettled.is_some();
             let theirs = self.engine.locate(self.ops, key, other);

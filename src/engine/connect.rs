@@ -294,9 +294,13 @@ impl<'e> ConnectionPass<'e> {
             Err(Stop::Kube(KubeError::Gone)) => None,
             _ => Some((Instant::now() + self.engine.jitter(Duration::from_millis(500)), Lane::Retry)),
         };
-        if let Some((warning, reason, note)) = transition(&before, &self.status).filter(|_| !self.object.is_deleting())
-        {
-            self.engine.events.publish(self.ops.info(), &self.object, warning, reason, &note);
+        if let Some((warning, reason, note)) = transition(&before, &self.status) {
+            // In a namespace that is going nothing can be created.
+            let lives = !self.object.is_deleting()
+                || matches!(self.engine.kube.namespace(&self.key.namespace).await, Ok(Some((_, false))));
+            if lives {
+                self.engine.events.publish(self.ops.info(), &self.object, warning, reason, &note);
+            }
         }
         // Those who wait say why, and that is another reason now. Not at every try: a thousand of them would write a thousand times.
         if self.engine.links.get(self.key).is_some_and(|known| known.link.gate().take_turn()) {

@@ -50,6 +50,8 @@ pub struct Found {
     pub edges: BTreeSet<Target>,
     /// The connection that a parent brings, as namespace/name.
     pub inherited: Option<String>,
+    /// Whether what the parent always has may be taken with it.
+    pub comes_with_parent: bool,
     /// A Secret that was asked for and not fetched yet.
     pub wanted: Option<SecretKey>,
     /// The resources that were referred to, with the accounts that hold their objects.
@@ -83,7 +85,12 @@ impl<'a> Cx<'a> {
     pub fn parent<P: Kind>(&self, reference: &Ref<P>) -> Result<Segment, Wait> {
         let (id, recipe) = self.resolve(reference)?;
         if let Some(recipe) = recipe {
-            self.found.borrow_mut().inherited = Some(recipe.connection);
+            let mut found = self.found.borrow_mut();
+            // Who only looks at a parent needs no leave of the connection's namespace for that, and so has none to give.
+            let at = reference.target.namespace.as_deref().unwrap_or(self.namespace);
+            let is_at_home = recipe.connection.split_once('/').is_some_and(|(home, _)| home == at);
+            found.comes_with_parent = !recipe.observed || is_at_home;
+            found.inherited = Some(recipe.connection);
         }
         Segment::new(&id).map_err(Wait::invalid)
     }

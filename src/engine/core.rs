@@ -61,6 +61,7 @@ pub struct Silence {
 }
 
 /// What is remembered of a resource between passes, by UID. Losing it costs requests, never correctness.
+#[expect(clippy::struct_excessive_bools, reason = "each is remembered for itself")]
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// Failures in a row.
@@ -85,6 +86,10 @@ pub struct Memory {
     pub held: bool,
     /// Until when a create of this process without an answer may still take effect unseen.
     pub unsettled: Option<Instant>,
+    /// The connection through which this process last sent a create.
+    pub sent_through: Option<Key>,
+    /// Until when an update that was sent may take effect unseen. With it the secret that the object had then.
+    pub late_update: Option<Instant>,
     /// When this process first knew that the record says of a create that it could still take effect beside what is recorded.
     pub sighted: Option<Instant>,
     /// When this process made the object, or of a marked one first saw it: for a while reads may not show it.
@@ -94,6 +99,8 @@ pub struct Memory {
     pub displaced: Option<i64>,
     /// Whether an object that this process made, or knew again by its mark, is not recorded yet.
     pub unrecorded: bool,
+    /// The event of a transition is still owed: the write of the status failed, and may be stored all the same.
+    pub event: bool,
     /// A look that the API could not answer is still owed.
     pub look: bool,
     /// Since when it is.
@@ -117,6 +124,18 @@ pub struct Memory {
     pub output: Option<String>,
     /// Of a connection: the collections that are far larger than what is ours in them.
     pub huge: BTreeMap<Path, Huge>,
+}
+
+impl Memory {
+    /// A pass has done all that there was to do: what failed until then, and what was owed, is over. What is on its way is not, nor what is
+    /// not written down yet: an adoption, say, does not end a create whose answer never came.
+    pub(super) fn end_well(&mut self) {
+        (self.failures, self.kube_failures, self.failing_since, self.generation) = (0, 0, None, 0);
+        (self.intent, self.displaced, self.waits_since) = (None, None, None);
+        (self.look, self.unseen_since) = (false, None);
+        self.fruitless.clear();
+        self.duplicates.clear();
+    }
 }
 
 /// A Secret that this process writes.
@@ -269,6 +288,11 @@ impl Engine {
             Some(OwnSecret::Wrote(own)) => own == version,
             None => false,
         }
+    }
+
+    /// Whether this process has written a Secret.
+    pub(super) fn has_written(&self, namespace: &str, name: &str) -> bool {
+        self.own_secrets().contains_key(&(namespace.to_owned(), name.to_owned()))
     }
 
     fn own_secrets(&self) -> MutexGuard<'_, HashMap<(String, String), OwnSecret>> {

@@ -16,6 +16,7 @@ use super::{
     kubernetes::Precondition,
     mark::hex,
     observe::items,
+    part::Part,
     pass::Pass,
     reason::Reason,
     resolve::Resolved,
@@ -74,7 +75,8 @@ impl Pass<'_> {
             (Shape::Upsert, Some(place)) => (Method::PUT, place.path),
             _ => (Method::POST, resolved.collection.clone()),
         };
-        self.note_sending();
+        self.note_sending(resolved);
+        self.claim_labels(resolved);
         // Also for who asks while it is on its way.
         self.note_unsettled(Some(Instant::now() + self.window(&link)));
         let answer = self.send(&link, Call::new(method, &path).body(&body)).await;
@@ -112,18 +114,16 @@ impl Pass<'_> {
         let place = resolved.place(&id).map_err(|e| {
             Stop::refused(Reason::RemoteUnavailable, format!("the API made an object and did not say its id: {e}"))
         })?;
-        let path = place.path;
         self.made = true;
         self.note_made();
         self.note_unsettled(unsettled);
         self.status.parts.clear();
-        self.record(resolved, &id, &path, false);
-        self.status.label_keys.clone_from(&resolved.label_keys);
-        let parts = self.engine.parts(self.ops, self.key, &self.object, &path, &resolved.connection_name())?;
+        self.record(resolved, &id, &place.path, false);
+        let parts = self.engine.parts(self.ops, self.key, &self.object, &place.path, &resolved.connection_name())?;
         if !parts.is_empty() {
             // The parts take requests of their own, and neither the id nor what is added must be lost on the way.
-            self.status.parts.extend(parts.iter().filter_map(|part| part.named()));
-            self.persist(&link, &path).await?;
+            self.status.parts.extend(parts.iter().filter_map(Part::named));
+            self.persist(&link, &place.path).await?;
         }
         Ok(Made::Now(object))
     }

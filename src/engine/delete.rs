@@ -76,17 +76,17 @@ impl Pass<'_> {
         if self.object.is_paused() {
             return Err(blocked("the resource is paused; remove the annotation portico.dev/paused"));
         }
-        let late = self.engine.late_secret(self.object.uid()).filter(|until| *until > Instant::now());
+        let (owner, uid) = (self.engine.owner.clone(), self.object.uid().to_owned());
+        let late = self.engine.late_secret(&uid).filter(|until| *until > Instant::now());
         // What an earlier process sent may be late as well.
-        let hands_out = self.status.output.is_some() || self.ops.output_secret(&self.object).is_some();
+        let is_open = self.ops.output_secret(&self.object).is_some_and(|name| self.may_be_late(&name));
         let window = self.engine.kube.deadline + self.engine.settings.consistency;
-        let earlier = self.engine.gone.settles_at(window).filter(|_| hands_out);
+        let earlier = self.engine.gone.settles_at(window).filter(|_| is_open);
         if let Some(until) = late.max(earlier) {
             // Nobody would find it once this resource is gone. Before the object goes: its DELETE is not sent twice.
             let message = "the output Secret may still turn up; deleting it after the wait";
             return Err(Stop::wait_until(Reason::Deleting, message, until));
         }
-        let (owner, uid) = (self.engine.owner.clone(), self.object.uid().to_owned());
         if let Some(recipe) = self.status.recorded(&owner, &uid).cloned() {
             return self.by_recipe(&recipe).await;
         }

@@ -98,6 +98,10 @@ fn a_value_that_the_spec_owns_holds_nothing_else_at_any_depth() {
     let want = server(json!({"context": {"home": {"street": "x"}}}));
     assert!(paths_of(&want, &json!({"context": {"home": {"street": "x", "floor": null}}})).is_empty());
     assert_eq!(paths_of(&want, &json!({"context": {"home": {"street": "x", "floor": 2}}})), ["context"]);
+    for zero in [json!(false), json!(0), json!(""), json!([]), json!({})] {
+        assert_eq!(paths_of(&want, &json!({"context": {"home": {"street": "x"}, "more": zero}})), ["context"]);
+    }
+    assert!(paths_of(&server(json!({"context": {}})), &json!({})).is_empty());
 }
 
 fn paths_of(desired: &Desired, found: &Value) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! When two values of an API say the same. Pure.
 use chrono::{DateTime, SecondsFormat};
 use data_encoding::BASE64;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::desired::How;
 
@@ -22,9 +22,26 @@ pub fn is_nothing(value: &Value, absent_is_zero: bool) -> bool {
 /// Whether two values say the same.
 #[must_use]
 pub fn is_equal(how: Option<How>, want: &Value, found: &Value, absent_is_zero: bool) -> bool {
+    if how == Some(How::Exact) {
+        let (want, found) = (exact(want), exact(found));
+        let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        return want == found || (is_empty(&want) && is_empty(&found));
+    }
     want == found
         || (is_nothing(want, absent_is_zero) && is_nothing(found, absent_is_zero))
         || canonical(how, want, absent_is_zero) == canonical(how, found, absent_is_zero)
+}
+
+/// A value of the user's own: the API knows no zero of what stands in it, and null alone says nothing there.
+fn exact(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let inner = members.iter().map(|(key, member)| (key.clone(), exact(member)));
+            Value::Object(inner.filter(|(_, member)| !member.is_null()).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(exact).collect()),
+        value => value.clone(),
+    }
 }
 
 /// The one way of writing a value that can be written in several. What is not of the expected form stays as it is.
@@ -53,13 +70,6 @@ pub fn canonical(how: Option<How>, value: &Value, absent_is_zero: bool) -> Value
             Err(_) => value.clone(),
         },
         (Some(How::Bytes), Value::Array(items)) => {
-            Value::Array(items.iter().map(|item| canonical(how, item, absent_is_zero)).collect())
-        }
-        (Some(How::Exact), Value::Object(members)) => {
-            let inner = members.iter().map(|(key, member)| (key.clone(), canonical(how, member, absent_is_zero)));
-            Value::Object(inner.filter(|(_, member)| !member.is_null()).collect())
-        }
-        (Some(How::Exact), Value::Array(items)) => {
             Value::Array(items.iter().map(|item| canonical(how, item, absent_is_zero)).collect())
         }
         (Some(How::Bytes), Value::String(text)) => {

@@ -127,33 +127,34 @@ impl Recorder {
         let namespace = regarding.namespace.clone().unwrap_or_default();
         let events = Api::<Event>::namespaced(self.client.clone(), &namespace);
         let now = MicroTime(self.clock.now());
-        let (name, count) = if let Some(Series { name, count, .. }) = self.series.get(&same) {
+        if let Some(Series { name, count, .. }) = self.series.get(&same) {
             let (name, count) = (name.clone(), count + 1);
-            let series = EventSeries { count, last_observed_time: now };
-            events.patch(&name, &PatchParams::default(), &Patch::Merge(json!({ "series": series }))).await?;
-            (name, count)
-        } else {
-            let name = self.name(regarding.name.as_deref().unwrap_or_default());
-            let event = Event {
-                action: Some("Reconcile".to_owned()),
-                event_time: Some(now),
-                metadata: ObjectMeta {
-                    name: Some(name.clone()),
-                    namespace: Some(namespace.clone()),
-                    ..ObjectMeta::default()
-                },
-                note: Some(note),
-                reason: Some(reason.to_owned()),
-                regarding: Some(regarding),
-                reporting_controller: Some(REPORTER.to_owned()),
-                reporting_instance: Some(REPORTER.to_owned()),
-                type_: Some(if warning { "Warning" } else { "Normal" }.to_owned()),
-                ..Event::default()
-            };
-            events.create(&PostParams::default(), &event).await?;
-            (name, 1)
+            let series = EventSeries { count, last_observed_time: now.clone() };
+            match events.patch(&name, &PatchParams::default(), &Patch::Merge(json!({ "series": series }))).await {
+                // Somebody has deleted it: this is the first one again.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                counted => {
+                    counted?;
+                    self.series.insert(same, Series { name, count, last: Instant::now() });
+                    return Ok(());
+                }
+            }
+        }
+        let name = self.name(regarding.name.as_deref().unwrap_or_default());
+        let event = Event {
+            action: Some("Reconcile".to_owned()),
+            event_time: Some(now),
+            metadata: ObjectMeta { name: Some(name.clone()), namespace: Some(namespace), ..ObjectMeta::default() },
+            note: Some(note),
+            reason: Some(reason.to_owned()),
+            regarding: Some(regarding),
+            reporting_controller: Some(REPORTER.to_owned()),
+            reporting_instance: Some(REPORTER.to_owned()),
+            type_: Some(if warning { "Warning" } else { "Normal" }.to_owned()),
+            ..Event::default()
         };
-        self.series.insert(same, Series { name, count, last: Instant::now() });
+        events.create(&PostParams::default(), &event).await?;
+        self.series.insert(same, Series { name, count: 1, last: Instant::now() });
         Ok(())
     }
 
@@ -196,7 +197,14 @@ mod tests {
         let method = request.method().clone();
         let last = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let body = request.into_body().collect_bytes().await.expect("it is all there");
+        let is_gone = method == Method::PATCH && last.starts_with("deleted.");
         got.lock().unwrap().push((method, last, serde_json::from_slice(&body).unwrap_or_default()));
+        if is_gone {
+            let answer =
+                json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404});
+            let body = Body::from(answer.to_string().into_bytes());
+            return Response::builder().status(404).body(body).expect("it is an answer");
+        }
         let answer = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {}});
         Response::new(Body::from(answer.to_string().into_bytes()))
     }
@@ -245,6 +253,19 @@ mod tests {
             assert_eq!(got[again].2["series"]["count"], count);
         }
         assert_eq!(got[3].2["note"], "fourth");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_again_after_somebody_has_deleted_the_event_is_told_anew() {
+        let (events, got) = events(1);
+        for note in ["first", "second"] {
+            events.publish(&INFO, &portal("deleted"), true, Reason::InvalidSpec, note);
+            sleep(Duration::from_secs(1)).await;
+        }
+        let got = got.lock().unwrap();
+        let verbs: Vec<&str> = got.iter().map(|(method, ..)| method.as_str()).collect();
+        assert_eq!(verbs, ["POST", "PATCH", "POST"]);
+        assert_eq!(got[2].2["note"], "second");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,10 @@ use std::{
 
 use kube::api::ObjectMeta;
 
-use super::spec::annotations::{OUTPUT, OWNER_UID};
+use super::{
+    pass::Pass,
+    spec::annotations::{OUTPUT, OWNER_UID},
+};
 
 /// The output Secrets that there are: by namespace and name, the UID of the resource that each says it belongs to. Losing it costs nothing but the
 /// chance to find what no status names.
@@ -48,6 +51,14 @@ impl HandedOut {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, HashMap<String, String>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// Whether a create of this output Secret that an earlier process sent may still be on its way: it is not there, or this process has written it.
+    pub(super) fn may_be_late(&self, name: &str) -> bool {
+        let is_there = self.engine.handed_out.of(&self.key.namespace, self.object.uid()).iter().any(|one| one == name);
+        !is_there || self.engine.has_written(&self.key.namespace, name)
     }
 }
 

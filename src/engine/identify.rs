@@ -275,7 +275,7 @@ impl Pass<'_> {
             [] => Ok(Identified::default()),
             [id] if !resolved.writes || may => {
                 // What belongs to a parent that may be referred to may be taken with it.
-                if !resolved.shape.is_given() || resolved.common.connection_ref.is_some() {
+                if !resolved.shape.is_given() || !resolved.comes_with_parent {
                     Self::may_take_over(resolved)?;
                 }
                 Self::check_listed(resolved, named[0], id)?;

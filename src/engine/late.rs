@@ -38,8 +38,11 @@ impl Pass<'_> {
     }
 
     /// The create that was written down is sent now. Of those before it none is written any more: that write was for the version before.
-    pub(super) fn note_sending(&self) {
-        self.engine.remember(self.object.uid(), |memory| memory.fruitless.clear());
+    pub(super) fn note_sending(&self, resolved: &Resolved) {
+        self.engine.remember(self.object.uid(), |memory| {
+            memory.fruitless.clear();
+            memory.sent_through = Some(resolved.connection.clone());
+        });
     }
 
     /// The API has said that it did not do what was sent. Whether or not that can be written, nothing comes of it any more.

@@ -8,7 +8,14 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    absence, escrow::Material, key::Key, kind::Wait, reason::Reason, spec::ConnectionCommon, sweep_cost::Pace,
+    absence,
+    core::Engine,
+    escrow::Material,
+    key::Key,
+    kind::Wait,
+    reason::Reason,
+    spec::{ConnectionCommon, Mode},
+    sweep_cost::Pace,
 };
 use crate::remote::{Link, Path, Place};
 
@@ -101,6 +108,31 @@ impl Links {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of a connection's spec that stops all writes, and what other namespaces may do through it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Switch {
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    allow_adoption: bool,
+}
+
+impl Engine {
+    /// Whether a connection lets its resources write. Read from the connection as it is now: it is a switch. Unreadable means no.
+    #[must_use]
+    pub fn may_write(&self, connection: &Key) -> bool {
+        let mode = self.cache.get(connection).and_then(|object| object.spec::<Switch>().ok());
+        mode.is_some_and(|switch| switch.mode == Mode::Manage)
+    }
+
+    /// Whether a connection lets other namespaces take over existing objects. A leave that is withdrawn ends at once, as the others do.
+    pub(super) fn may_adopt(&self, connection: &Key) -> bool {
+        let switch = self.cache.get(connection).and_then(|object| object.spec::<Switch>().ok());
+        switch.is_some_and(|switch| switch.allow_adoption)
     }
 }
 

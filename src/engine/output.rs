@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     core::Engine,
-    desired::{Generated, Output},
+    desired::Output,
     key::Key,
     kubernetes::KubeError,
     own::{DIGEST_KEY, secret_text},
@@ -39,18 +39,28 @@ pub struct Handout {
     stored: Option<Arc<Stored>>,
     /// Whether the secret in it is the one that Portico wrote.
     intact: bool,
+    /// What stands where the spec said before: under another key, or in a Secret of another name.
+    carried: Option<Carried>,
+}
+
+/// The secrets of a Secret that Portico wrote.
+#[derive(Clone)]
+struct Carried {
+    current: String,
+    /// The next one, while one is rotated.
+    pending: Option<String>,
+    rotated: Option<String>,
 }
 
 impl Handout {
     /// Nothing is known of the Secret yet.
     #[must_use]
     pub fn new(secret: String, output: Output) -> Self {
-        Self { secret, output, stored: None, intact: false }
+        Self { secret, output, stored: None, intact: false, carried: None }
     }
 
     fn text(&self, key: &str) -> Option<String> {
-        let bytes = self.stored.as_ref()?.data.get(key)?;
-        String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
+        text_at(self.stored.as_ref()?, key)
     }
 
     fn current(&self) -> Option<String> {
@@ -59,7 +69,7 @@ impl Handout {
 
     /// The next secret, while one is rotated.
     fn pending(&self) -> Option<String> {
-        self.text(&pending_key(&self.output.generated))
+        self.text(&pending_key(&self.output.generated.key))
     }
 
     fn annotation(&self, name: &str) -> Option<&str> {
@@ -72,8 +82,12 @@ impl Handout {
     }
 }
 
-fn pending_key(generated: &Generated) -> String {
-    format!("pending_{}", generated.key)
+fn pending_key(key: &str) -> String {
+    format!("pending_{key}")
+}
+
+fn text_at(stored: &Stored, key: &str) -> Option<String> {
+    String::from_utf8(stored.data.get(key)?.clone()).ok().filter(|text| !text.is_empty())
 }
 
 impl Engine {
@@ -86,34 +100,41 @@ impl Engine {
         let name = handout.secret.clone();
         let stored = self.kube.read_secret(&key.namespace, &name).await.map_err(|e| denied(&name, e))?;
         self.claim_output(key, object, &name, stored.as_ref())?;
-        let Some(stored) = stored else {
-            // Under another name until now: what it held is carried over.
-            if let Some(old) = object.status().output.filter(|old| *old != name)
-                && let Some(stored) = self.kube.read_secret(&key.namespace, &old).await.map_err(|e| denied(&old, e))?
-                && self.owns_secret(key, object.uid(), &stored)
-            {
-                let before = Handout { stored: Some(Arc::new(stored)), ..handout.clone() };
-                if let Some(current) = before.current() {
-                    let digest = self.digest(&SecretString::from(current.clone())).await;
-                    if before.annotation(DIGEST) == Some(&digest.map_err(|e| denied(DIGEST_KEY, e))?) {
-                        let field = handout.output.generated.field.to_owned();
-                        resolved.desired.body.insert(field, current.into());
-                    }
-                }
-            }
-            return Ok(());
+        let before = match object.status().output.filter(|old| stored.is_none() && *old != name) {
+            Some(old) => self.kube.read_secret(&key.namespace, &old).await.map_err(|e| denied(&old, e))?,
+            None => None,
         };
-        handout.stored = Some(Arc::new(stored));
+        let before = before.filter(|before| self.owns_secret(key, object.uid(), before));
+        if let Some(held) = stored.as_ref().or(before.as_ref()) {
+            handout.carried = self.carried(held, &handout.output.generated.key, before.is_some()).await?;
+        }
+        handout.stored = stored.map(Arc::new);
         if let Some(current) = handout.current() {
             let digest = self.digest(&SecretString::from(current)).await.map_err(|e| denied(DIGEST_KEY, e))?;
             handout.intact = handout.annotation(DIGEST) == Some(&digest);
         }
+        // Under another key or name until now: what it held is carried over, also in the middle of a rotation.
+        let carried = handout.carried.clone().map(|carried| carried.pending.unwrap_or(carried.current));
         let wanted = handout.pending().or_else(|| handout.current().filter(|_| handout.intact));
-        if let Some(wanted) = wanted {
-            let field = handout.output.generated.field.to_owned();
-            resolved.desired.body.insert(field, wanted.into());
+        if let Some(wanted) = wanted.or(carried) {
+            resolved.desired.body.insert(handout.output.generated.field.to_owned(), wanted.into());
         }
         Ok(())
+    }
+
+    /// What a Secret of a resource holds, known by its digest, if it stands under another key than the spec says, or `elsewhere`.
+    async fn carried(&self, stored: &Stored, now: &str, elsewhere: bool) -> Result<Option<Carried>, Stop> {
+        let annotation = |name: &str| stored.annotations.get(name);
+        let (Some(digest), Some(keys)) = (annotation(DIGEST), annotation(KEYS)) else { return Ok(None) };
+        for key in keys.split(',').filter(|key| elsewhere || *key != now) {
+            let Some(current) = text_at(stored, key) else { continue };
+            let found = self.digest(&SecretString::from(current.clone())).await;
+            if found.map_err(|e| denied(DIGEST_KEY, e))? == *digest {
+                let (pending, rotated) = (text_at(stored, &pending_key(key)), annotation(ROTATED).cloned());
+                return Ok(Some(Carried { current, pending, rotated }));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a Secret is this resource's, or was one's of the same name before it.
@@ -147,8 +168,9 @@ impl Pass<'_> {
             return Ok(());
         }
         self.hold().await?;
+        // One that was chosen before answers no later wish.
+        let rotated = self.wish.clone().filter(|_| chosen.is_none());
         let secret = chosen.unwrap_or_else(|| secret_text(self.engine.entropy.as_ref(), RANDOM_BYTES));
-        let rotated = self.wish.clone();
         self.write_output(resolved, Some(secret.expose_secret()), None, rotated).await?;
         resolved.desired.body.insert(field.to_owned(), secret.expose_secret().into());
         Ok(())
@@ -163,8 +185,17 @@ impl Pass<'_> {
         if handout.pending().is_some() {
             return Ok(true);
         }
+        if let Some(Carried { current, pending: Some(pending), rotated }) = handout.carried.clone() {
+            self.hold().await?;
+            self.write_output(resolved, Some(&current), Some(&pending), rotated).await?;
+            return Ok(true);
+        }
         let Some(wish) = self.wish.clone() else { return Ok(false) };
         if self.status.last_handled_rotate.as_deref() == Some(&wish) || handout.annotation(ROTATED) == Some(&wish) {
+            return Ok(false);
+        }
+        // An update of before may come late, with the secret of then: where that is not kept any more, nobody could use the object.
+        if self.late_update().is_some() {
             return Ok(false);
         }
         let field = handout.output.generated.field;
@@ -199,7 +230,11 @@ impl Pass<'_> {
                 return Err(Stop::refused(Reason::CredentialLost, message));
             };
             self.write_output(resolved, Some(&secret), None, None).await?;
-            self.status.last_handled_rotate.clone_from(&self.wish);
+            // A wish that came while another new secret was under way is not answered by that one.
+            let rotated = resolved.handout.as_ref().and_then(|handout| handout.annotation(ROTATED));
+            if self.wish.is_none() || self.wish.as_deref() == rotated {
+                self.status.last_handled_rotate.clone_from(&self.wish);
+            }
         }
         if resolved.handout.is_none()
             && let Some(old) = self.status.output.clone()
@@ -267,7 +302,7 @@ impl Pass<'_> {
         let (name, Output { values, generated }) = (&handout.secret, &handout.output);
         let mut texts: BTreeMap<&str, &str> =
             values.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let pending_key = pending_key(generated);
+        let pending_key = pending_key(&generated.key);
         texts.extend(secret.map(|secret| (generated.key.as_str(), secret)));
         texts.extend(pending.map(|pending| (pending_key.as_str(), pending)));
         let mut annotations = BTreeMap::from([
@@ -282,6 +317,7 @@ impl Pass<'_> {
             annotations.insert(DIGEST.to_owned(), digest.clone());
             resolved.digests.insert(generated.field.to_owned(), digest);
         }
+        let rotated = rotated.or_else(|| handout.carried.as_ref()?.rotated.clone());
         annotations.extend(rotated.map(|rotated| (ROTATED.to_owned(), rotated)));
         let old = handout.stored.as_deref();
         let mut wanted = old.cloned().unwrap_or_default();
@@ -334,7 +370,7 @@ pub fn leave_secret(resolved: &mut Resolved, object: Option<&Value>) {
     let field = handout.output.generated.field;
     let theirs = object.and_then(|object| object[field].as_str()).unwrap_or_default();
     if !theirs.is_empty() && resolved.desired.body.get(field).is_some_and(|ours| ours != theirs) {
-        handout.intact = false;
+        (handout.intact, handout.carried) = (false, None);
         resolved.desired.body.remove(field);
         resolved.digests.remove(field);
     }

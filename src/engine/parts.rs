@@ -104,6 +104,11 @@ impl Pass<'_> {
             let late = self.late_entries(&link, absent, done);
             let bound = wanted.into_iter().filter(|key| !unbound.contains(key));
             self.remember_part(entries.name, bound.chain(late).collect());
+        } else if resolved.writes {
+            // Who has left altogether was not taken away, and is added when they come back.
+            let ours = self.status.parts.get(entries.name).into_iter().flatten();
+            let ours = ours.filter(|key| !unbound.contains(key)).cloned().collect();
+            self.remember_part(entries.name, ours);
         }
         if let (Some(lookup), false) = (&entries.lookup, entries.wanted.is_empty()) {
             let missing = done.unbound.get_or_insert_default();
@@ -129,7 +134,12 @@ impl Pass<'_> {
 
     /// Entries that have left the spec and are not there: what added them may still take effect unseen, and they are known as ours until
     /// it cannot any more.
-    fn late_entries<'k>(&self, link: &Link, absent: impl Iterator<Item = &'k String>, done: &mut Done) -> Vec<String> {
+    pub(super) fn late_entries<'k>(
+        &self,
+        link: &Link,
+        absent: impl Iterator<Item = &'k String>,
+        done: &mut Done,
+    ) -> Vec<String> {
         let absent: Vec<String> = absent.cloned().collect();
         if absent.is_empty() {
             return absent;

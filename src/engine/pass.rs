@@ -163,14 +163,17 @@ impl<'e> Pass<'e> {
         }
         let object = self.make(resolved, object, &mut fresh, identified.recorded, &mut done).await?;
         let Some(mut object) = object else { return Err(self.missing(resolved, identified.recorded)) };
-        let sends = rotates || resends;
+        let labels = self.own_labels(resolved, (!done.created).then_some(&object), &mut done);
+        // What is only now made or found may have been asked for another secret than it was made with.
+        let rotates_late = !rotates && self.rotate(resolved, Some(&object)).await?;
+        let sends = rotates || rotates_late || resends;
         // Where drift is only reported, another secret is all that is sent.
         let leaves_drift = resolved.common.lifecycle.drift == Drift::Report && !fresh;
         let whole = (sends && leaves_drift).then(|| {
             let secrets = secrets_over(&resolved.desired, &object);
             std::mem::replace(&mut resolved.desired, secrets)
         });
-        let plan = if done.created {
+        let plan = if done.created && !rotates_late {
             leftover(&resolved.desired, &object)
         } else {
             self.decide(resolved, Some(&object), fresh || sends, true)
@@ -199,7 +202,7 @@ impl<'e> Pass<'e> {
         }
         if resolved.writes {
             self.hold().await?;
-            self.status.label_keys.clone_from(&resolved.label_keys);
+            self.status.label_keys = labels;
         } else if resolved.common.lifecycle.mode == Mode::Observe && self.object.is_held() {
             self.let_go().await?;
         }
@@ -218,6 +221,9 @@ impl<'e> Pass<'e> {
         self.do_parts(resolved, &mut done).await?;
         done.ask_again = self.ask_progress(resolved).await?;
         done.look_again(self.show_milestones(&object));
+        if resolved.handout.is_some() && self.wish != self.status.last_handled_rotate {
+            done.look_again(Some(self.late_update().unwrap_or_else(Instant::now)));
+        }
         Ok(done)
     }
 
@@ -316,6 +322,7 @@ impl<'e> Pass<'e> {
     fn missing(&mut self, resolved: &Resolved, recorded: bool) -> Stop {
         let what = self.key.kind;
         let name = &resolved.natural_key;
+        self.forget_person(resolved);
         if resolved.writes && recorded {
             let message =
                 format!("the {what} was deleted at the API; with drift: Report it is made again when the spec changes");
@@ -334,17 +341,28 @@ impl<'e> Pass<'e> {
 
     /// Nobody has made what the spec speaks of, and Portico never does: it is looked for at each resync.
     fn not_there_yet(&mut self, resolved: &Resolved) -> Done {
-        // Of somebody who has left nothing holds any more.
-        self.status.extra.clear();
-        for condition in self.ops.milestone_conditions() {
-            self.condition(condition, None);
-        }
+        self.forget_person(resolved);
+        self.show_nothing();
         let resync = resolved.known.common.resync();
         Done {
             nothing: true,
             unbound: Some(vec![format!("{} is not there yet", resolved.natural_key)]),
             ask_again: Some(Instant::now() + self.engine.jitter(resync)),
             ..Done::default()
+        }
+    }
+
+    /// What is shown of somebody who has left goes with them.
+    fn forget_person(&mut self, resolved: &Resolved) {
+        if resolved.shape == Shape::Claimed {
+            self.status.extra.clear();
+        }
+    }
+
+    /// Of what is not there nothing holds any more.
+    pub(super) fn show_nothing(&mut self) {
+        for condition in self.ops.milestone_conditions().iter().chain(self.ops.progress_conditions()) {
+            self.condition(condition, None);
         }
     }
 

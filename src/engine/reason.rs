@@ -43,23 +43,22 @@ impl Reason {
 }
 
 impl Reason {
-    /// Whether its message repeats the API's words, which may hold something new in every answer.
+    /// Whether its message repeats the API's words, which may hold something new in every answer. Those that name who or what is in the way
+    /// are our own.
     #[must_use]
-    pub fn quotes_the_api(self) -> bool {
+    pub fn quotes_the_api(self, message: &str) -> bool {
         use Reason::{
             AlreadyExists, CredentialRejected, DeletionBlocked, InvalidSpec, PermissionDenied, QuotaExceeded,
             RemoteUnavailable,
         };
-        matches!(
-            self,
-            AlreadyExists
-                | CredentialRejected
-                | DeletionBlocked
-                | InvalidSpec
-                | PermissionDenied
-                | QuotaExceeded
-                | RemoteUnavailable
-        )
+        match self {
+            AlreadyExists => message.starts_with("the API "),
+            DeletionBlocked => {
+                !message.starts_with("these ") && !message.contains(" resources have objects through it")
+            }
+            CredentialRejected | InvalidSpec | PermissionDenied | QuotaExceeded | RemoteUnavailable => true,
+            _ => false,
+        }
     }
 }
 

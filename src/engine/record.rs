@@ -33,6 +33,12 @@ impl Pass<'_> {
                 self.condition(stale, None);
             }
         }
+        if self.status.id.as_deref() != Some(id)
+            || self.status.recorded(&self.engine.owner, self.object.uid()).is_none()
+        {
+            // The API has accepted the spec for another object.
+            self.status.accepted_generation = None;
+        }
         self.status.id = Some(id.to_owned());
         self.status.creating = None;
         self.engine.gone.forget(resolved.link().account(), place.path.clone());

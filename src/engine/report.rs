@@ -5,7 +5,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    core::Memory,
     delete::Ended,
     diff::Difference,
     done::{Done, Outcome},
@@ -80,15 +79,12 @@ impl Pass<'_> {
         self.engine.remember(self.object.uid(), |memory| {
             // The first sight of a marked object: it may be younger than the window in which reads do not show it.
             let is_new = asked && is_marked && (done.adopted || !memory.held);
-            let made = if is_new { Some(Instant::now()) } else { memory.made };
-            // What was just looked at cannot hide an earlier process' create any more, and what was adopted, or made again, does not end
-            // one that is known to be on its way.
-            let (ask, held, unsettled) = (memory.ask, memory.held || asked, memory.unsettled);
-            let (unrecorded, late_secret, sighted) = (memory.unrecorded, memory.late_secret, memory.sighted);
-            // That it has its output is not written yet.
-            let (entries, output) = (memory.entries, memory.output.take());
-            let kept = Memory { held, unsettled, sighted, made, unrecorded, ask, ..Memory::default() };
-            *memory = Memory { late_secret, entries, output, ..kept };
+            if is_new {
+                memory.made = Some(Instant::now());
+            }
+            // What was just looked at cannot hide an earlier process' create any more.
+            memory.held |= asked;
+            memory.end_well();
         });
         if done.unasked {
             return ("in order", None);
@@ -158,8 +154,9 @@ impl Pass<'_> {
         if halt.judgement == Judgement::OutOfTouch && was_true && !self.write_failed {
             // What made this pass look is still to be looked at. One that was only told of something is told again.
             self.owe_look();
-            // What was true may still be true. After a while of not knowing, that is what the status says.
-            if self.is_out_of_touch() || self.is_unseen() {
+            // What was true may still be true. After a while of not knowing, that is what the status says; and who is not paused any more says
+            // so at once.
+            if self.status.says_paused() || self.is_out_of_touch() || self.is_unseen() {
                 self.condition(conditions::SYNCED, Some(&State::new(Tri::Unknown, halt.reason, halt.message.clone())));
             }
             return ("out of touch", later);
@@ -172,6 +169,9 @@ impl Pass<'_> {
             Judgement::Refused => failures >= TRIES || failing_for >= self.engine.settings.patience,
             Judgement::Waiting | Judgement::OutOfTouch => false,
         };
+        if halt.reason == Reason::NotFound {
+            self.show_nothing();
+        }
         let unready = State::new(false, halt.reason, halt.message.clone());
         self.note = Some(halt.message.clone());
         self.answer(halt.judgement != Judgement::OutOfTouch);
@@ -248,6 +248,8 @@ impl Pass<'_> {
             _ => self.write_status(Precondition::Uid).await,
         };
         if let Err(Stop::Kube(error)) = written {
+            let is_news = transition(before, &self.status).is_some();
+            self.engine.remember(self.object.uid(), |memory| memory.event |= is_news);
             return match error {
                 KubeError::Gone => self.outcome("gone", None),
                 error => self.report_kube(&error),
@@ -256,7 +258,9 @@ impl Pass<'_> {
         if self.status.recorded(&self.engine.owner, self.object.uid()).is_some() {
             self.engine.remember(self.object.uid(), |memory| memory.unrecorded = false);
         }
-        if let Some((warning, reason, note)) = transition(before, &self.status) {
+        let (nothing, owed) =
+            (Status::default(), self.engine.remember(self.object.uid(), |m| std::mem::take(&mut m.event)));
+        if let Some((warning, reason, note)) = transition(if owed { &nothing } else { before }, &self.status) {
             let note = self.note.take().unwrap_or(note);
             self.event(warning, reason, &note).await;
         }

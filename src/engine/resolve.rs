@@ -57,6 +57,8 @@ pub struct Resolved {
     pub writes: bool,
     /// Whether existing objects may be taken over through this connection.
     pub may_adopt: bool,
+    /// Whether what its parent always has may be taken with the parent.
+    pub comes_with_parent: bool,
     /// The Secret that receives the object's credentials.
     pub handout: Option<Handout>,
     /// Digests of the secrets that should be there, by path.
@@ -70,13 +72,6 @@ struct Typed {
     id: Option<String>,
     desired: Desired,
     handout: Option<Handout>,
-}
-
-/// The part of a connection's spec that stops all writes.
-#[derive(serde::Deserialize)]
-struct Switch {
-    #[serde(default)]
-    mode: Mode,
 }
 
 impl Resolved {
@@ -254,7 +249,8 @@ impl Engine {
         }
         let result = typed.and_then(|typed| {
             let connection = connection.ok_or_else(|| Wait::invalid("there is no connection: give connectionRef"))?;
-            let resolved = self.assemble(ops, key, object, common, connection, typed)?;
+            let mut resolved = self.assemble(ops, key, object, common, connection, typed)?;
+            resolved.comes_with_parent = found.comes_with_parent && resolved.common.connection_ref.is_none();
             let account = resolved.link().account();
             match found.accounts.iter().find(|(_, other)| *other != account && !object.is_deleting()) {
                 None => Ok(resolved),
@@ -305,7 +301,7 @@ impl Engine {
         ops: &'static dyn Ops,
         key: &Key,
         object: &Raw,
-        common: Common,
+        mut common: Common,
         connection: Key,
         typed: Typed,
     ) -> Result<Resolved, Wait> {
@@ -314,8 +310,8 @@ impl Engine {
         let shape = endpoint.shape();
         let (collection, listing, parent) = endpoint.into_paths();
         let writes = common.lifecycle.mode == Mode::Manage && self.may_write(&connection);
-        let may_adopt = connection.namespace == key.namespace || known.common.allow_adoption;
-        let natural_key = id.clone().or_else(|| ops.natural_key(object)).unwrap_or_default();
+        let may_adopt = connection.namespace == key.namespace || self.may_adopt(&connection);
+        common.lifecycle.id = known.link.api().plain_id(&common.lifecycle.id);
         desired.absent_is_zero = known.link.api().absent_is_zero();
         let status = object.status();
         let (desired, label_keys) = with_labels(ops, key, object, &self.owner, &status, common.lifecycle.mode, desired);
@@ -330,20 +326,14 @@ impl Engine {
             collection,
             listing,
             parent,
+            natural_key: id.clone().or_else(|| ops.natural_key(object)).unwrap_or_default(),
             id,
             desired,
             label_keys,
-            natural_key,
             writes,
             may_adopt,
+            comes_with_parent: false,
         })
-    }
-
-    /// Whether a connection lets its resources write. Read from the connection as it is now: it is a switch. Unreadable means no.
-    #[must_use]
-    pub fn may_write(&self, connection: &Key) -> bool {
-        let mode = self.cache.get(connection).and_then(|object| object.spec::<Switch>().ok());
-        mode.is_some_and(|switch| switch.mode == Mode::Manage)
     }
 
     /// A connection that a resource may use.

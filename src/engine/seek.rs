@@ -120,14 +120,17 @@ impl Pass<'_> {
     }
 
     /// What carries the mark of this very resource, of which nothing is recorded, and is to be had through another connection than the one
-    /// that the spec names. Asked are those that answer now: one that never does is in nobody's way.
+    /// that the spec names. Asked is the one through which this process sent its create; of what an earlier one sent nobody knows that, and all
+    /// that the namespace may use are asked which answer now: one that never does is in nobody's way.
     pub(super) async fn find_elsewhere(&mut self, resolved: &Resolved) -> Option<(Resolved, Place)> {
         let may_be_open = self.engine.remember(self.object.uid(), |memory| memory.unsettled.is_some());
         let is_recorded = self.status.recorded(&self.engine.owner, self.object.uid()).is_some();
         if resolved.identity != Identity::Mark || is_recorded || !may_be_open {
             return None;
         }
-        for way in self.engine.permitted(self.ops, self.key) {
+        let sent_through = self.engine.remember(self.object.uid(), |memory| memory.sent_through.clone());
+        let ways = sent_through.map_or_else(|| self.engine.permitted(self.ops, self.key), |way| vec![way]);
+        for way in ways {
             let Some(known) = self.engine.links.get(&way) else { continue };
             let is_same =
                 known.fingerprint == resolved.known.fingerprint && known.link.account() == resolved.link().account();

@@ -171,6 +171,11 @@ impl<E> Status<E> {
         ready.is_some_and(|ready| ready.reason == reason.as_str() && ready.observed_generation == Some(generation))
     }
 
+    /// Whether it says that the user wants the resource left alone.
+    pub fn says_paused(&self) -> bool {
+        self.condition(conditions::SYNCED).is_some_and(|synced| synced.reason == Reason::Paused.as_str())
+    }
+
     /// Whether a condition is there and `True`.
     pub fn is_true(&self, type_: &str) -> bool {
         self.condition(type_).is_some_and(|c| c.status == "True")
@@ -198,7 +203,7 @@ impl<E> Status<E> {
                 if old.status == new.status {
                     new.last_transition_time = old.last_transition_time.clone();
                     if old.reason == new.reason
-                        && state.reason.quotes_the_api()
+                        && state.reason.quotes_the_api(&state.message)
                         && is_same_in_words(&old.message, &new.message)
                         && old.observed_generation == new.observed_generation
                     {
@@ -230,9 +235,11 @@ fn limit(message: &str) -> String {
 
 /// A text without the words that differ at every answer: trace ids and times. They stand in the event and in the log.
 fn steady(text: &str) -> String {
+    // A name may have as many digits, and a colon after it.
+    let is_hour = |three: &[u8]| three[0].is_ascii_digit() && three[1] == b':' && three[2].is_ascii_digit();
     let is_time = |word: &str| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
-        digits >= 8 && word.contains(':') && word.contains('-')
+        digits >= 8 && word.contains('-') && word.as_bytes().windows(3).any(is_hour)
     };
     let volatile = |word: &&str| word.contains("trace:") || is_time(word);
     text.split(' ').map(|word| if volatile(&word) { "…" } else { word }).collect::<Vec<_>>().join(" ")
@@ -281,7 +288,7 @@ mod tests {
     #[test]
     fn trace_ids_and_times_stay_out_of_conditions_and_urls_and_ids_stay_in() {
         assert_eq!(steady("failed at 2026-11-22T16:00:00.123Z (kong:trace:7f3a9b)"), "failed at … …");
-        let plain = "GET http://127.0.0.1:8080 0b6ef1a5-1111-4222-8333-444455556666 failed";
+        let plain = "docs-20261122.example.com: GET http://127.0.0.1:8080 0b6ef1a5-1111-4222-8333-444455556666: failed";
         assert_eq!(steady(plain), plain);
     }
 

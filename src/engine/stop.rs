@@ -100,10 +100,11 @@ impl Stop {
                 _ => out_of_touch(Reason::RemoteUnavailable, why, Again::OnWake),
             },
             ApiError::NotSent(why) => Self::hopeless(Reason::InvalidSpec, why),
+            // A connection whose probe is answered wakes at once who waits for it: who is refused all the same has a wait of its own.
             ApiError::Unauthorized(why) => out_of_touch(
                 Reason::ConnectionNotReady,
                 format!("the connection is not ready: the API refused its credential: {why}"),
-                Again::OnWake,
+                Again::Backoff(None),
             ),
             ApiError::Throttled { retry_after } => {
                 let message = "the API asks for fewer requests; Portico goes on by itself".to_owned();

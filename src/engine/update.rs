@@ -33,8 +33,13 @@ impl Pass<'_> {
         takes_over: bool,
     ) -> Result<Value, Stop> {
         let path = self.recorded_path()?;
-        if !self.ops.is_repeatable() {
-            self.announce_update(takes_over).await?;
+        let is_repeatable = self.ops.is_repeatable();
+        if !is_repeatable {
+            self.status.updating = Some(Updating { token: self.engine.token(), uid: self.object.uid().to_owned() });
+        }
+        if self.claim_labels(resolved) || !is_repeatable {
+            // For labels alone nothing else is written yet.
+            self.announce_update(takes_over || is_repeatable).await?;
         }
         let answer = match resolved.link().api().update() {
             Update::Patch => {
@@ -67,7 +72,7 @@ impl Pass<'_> {
     /// The API refuses what another object has already. Where that is the name, whoever has recorded that object goes before this resource,
     /// which has come to claim it by an edit: that it said `Conflict` before may be lost by now.
     async fn yield_name(&mut self, resolved: &Resolved, link: &Link) {
-        if resolved.shape != Shape::Collection || resolved.id.is_some() {
+        if resolved.shape != Shape::Collection || resolved.id.is_some() || !self.has_rivals(resolved) {
             return;
         }
         let filter = link.api().equals_query(self.ops.key_field(), &resolved.natural_key);
@@ -80,7 +85,6 @@ impl Pass<'_> {
     /// Writes that an update is about to be sent. What is only now being taken over is recorded when the API has taken the update: a record
     /// that each refusal took back would come and go for ever (law 4), and wake whoever refers to the object or claims it.
     async fn announce_update(&mut self, takes_over: bool) -> Result<(), Stop> {
-        self.status.updating = Some(Updating { token: self.engine.token(), uid: self.object.uid().to_owned() });
         let taken = self.status.clone();
         if takes_over {
             let stored = self.object.status();
@@ -116,6 +120,12 @@ impl Pass<'_> {
         self.change(resolved, Method::PUT, path, &json!(whole)).await
     }
 
+    /// Until when an update that this process sent may still take effect unseen.
+    pub(super) fn late_update(&self) -> Option<Instant> {
+        let until = self.engine.remember(self.object.uid(), |memory| memory.late_update);
+        until.filter(|until| *until > Instant::now())
+    }
+
     async fn change(
         &mut self,
         resolved: &Resolved,
@@ -127,7 +137,11 @@ impl Pass<'_> {
         let answer = self.send(&link, Call::new(method, path).body(body)).await;
         if answer.as_ref().map_or_else(ApiError::is_definite, |_| true) {
             self.status.updating = None;
-        } else if let Some(updating) = self.status.updating.clone() {
+            return answer;
+        }
+        let until = Instant::now() + self.window(&link);
+        self.engine.remember(self.object.uid(), |memory| memory.late_update = Some(until));
+        if let Some(updating) = self.status.updating.clone() {
             // From now on it is waited for.
             self.settles_at(&updating.token, &link);
         }

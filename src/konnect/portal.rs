@@ -104,6 +104,8 @@ pub struct PortalExtra {
     pub default_domain: Option<String>,
 }
 
+const STRATEGY: &str = "default_application_auth_strategy_id";
+
 impl Kind for Portal {
     type Connection = KonnectConnection;
     type Extra = PortalExtra;
@@ -126,7 +128,7 @@ impl Kind for Portal {
             .maybe("auto_approve_developers", spec.auto_approve_developers.as_ref())
             .nullable("custom_domain", spec.custom_domain.as_ref())
             .nullable("custom_client_domain", spec.custom_client_domain.as_ref())
-            .nullable("default_application_auth_strategy_id", spec.default_application_auth_strategy_id.as_ref())
+            .nullable(STRATEGY, spec.default_application_auth_strategy_id.as_ref().map(|id| id.to_lowercase()).as_ref())
             .maybe("labels", spec.labels.as_ref().map(|labels| json!(labels)).as_ref());
         desired.merged = &["labels"];
         Ok(desired)
@@ -134,6 +136,14 @@ impl Kind for Portal {
 
     fn natural_key(&self) -> Option<String> {
         Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
+    }
+
+    /// An id is the same in upper case.
+    fn normalize(mut object: Value) -> Value {
+        if let Some(Value::String(id)) = object.get_mut(STRATEGY) {
+            id.make_ascii_lowercase();
+        }
+        object
     }
 
     fn observe(object: &Value, extra: &mut PortalExtra) {

@@ -4,15 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{KonnectConnection, Portal};
-use crate::{
-    engine::{
-        context::Cx,
-        kind::{Desired, Endpoint, How, Identity, Kind, Milestone, Wait},
-        spec::{ConnectionRef, Lifecycle, Ref},
-        status::Status,
-    },
-    remote::Path,
+use super::{KonnectConnection, Portal, portal_path};
+use crate::engine::{
+    context::Cx,
+    kind::{Desired, Endpoint, How, Identity, Kind, Milestone, Wait},
+    spec::{ConnectionRef, Lifecycle, Ref},
+    status::Status,
 };
 
 /// A replay of a portal's audit logs.
@@ -72,7 +69,7 @@ impl Kind for PortalAuditLogReplay {
     const MILESTONES: &'static [&'static str] = &["Complete", "Failed"];
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let parent = Path::literal("/v2/portals").child(&cx.parent(&self.spec.portal_ref)?);
+        let parent = portal_path(&self.spec.portal_ref, cx)?;
         Ok(Endpoint::Action { path: parent.then("audit-log-replay-job"), parent })
     }
 

@@ -3,15 +3,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{KonnectConnection, Portal};
-use crate::{
-    engine::{
-        context::Cx,
-        kind::{Desired, Endpoint, Identity, Kind, View, Wait},
-        spec::{ConnectionRef, Deletion, Lifecycle, Ref},
-        status::Status,
-    },
-    remote::Path,
+use super::{KonnectConnection, Portal, portal_path};
+use crate::engine::{
+    context::Cx,
+    kind::{Desired, Endpoint, Identity, Kind, View, Wait},
+    spec::{ConnectionRef, Deletion, Lifecycle, Ref},
+    status::Status,
 };
 
 /// Where the audit logs of a portal are sent.
@@ -73,7 +70,7 @@ impl Kind for PortalAuditLogWebhook {
     const DELETION: Deletion = Deletion::Retain;
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let parent = Path::literal("/v2/portals").child(&cx.parent(&self.spec.portal_ref)?);
+        let parent = portal_path(&self.spec.portal_ref, cx)?;
         Ok(Endpoint::Singleton { path: parent.then("audit-log-webhook"), parent })
     }
 

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{KonnectConnection, Portal};
+use super::{KonnectConnection, Portal, portal_path};
 use crate::{
     engine::{
         context::Cx,
@@ -11,7 +11,7 @@ use crate::{
         spec::{ConnectionRef, Deletion, Lifecycle, Ref, SecretKeyRef},
         status::Status,
     },
-    remote::{Path, Refusal},
+    remote::Refusal,
 };
 
 /// How developers sign in to a portal.
@@ -133,7 +133,7 @@ impl Kind for PortalAuthentication {
     const DELETION: Deletion = Deletion::Retain;
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let parent = Path::literal("/v2/portals").child(&cx.parent(&self.spec.portal_ref)?);
+        let parent = portal_path(&self.spec.portal_ref, cx)?;
         Ok(Endpoint::Singleton { path: parent.then("authentication-settings"), parent })
     }
 

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{KonnectConnection, Portal};
+use super::{KonnectConnection, Portal, portal_of};
 use crate::{
     engine::{
         context::Cx,
@@ -116,7 +116,7 @@ impl Kind for PortalCustomDomain {
     const MILESTONES: &'static [&'static str] = &[VERIFIED];
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let portal = cx.parent(&self.spec.portal_ref)?;
+        let portal = portal_of(&self.spec.portal_ref, cx)?;
         Ok(Endpoint::Sole {
             path: Path::literal("/v3/portals").child(&portal).then("custom-domain"),
             parent: Path::literal("/v2/portals").child(&portal),

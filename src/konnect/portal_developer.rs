@@ -3,15 +3,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{KonnectConnection, Portal};
-use crate::{
-    engine::{
-        context::Cx,
-        kind::{Desired, Endpoint, Identity, Kind, Milestone, View, Wait},
-        spec::{ConnectionRef, Deletion, Lifecycle, Ref},
-        status::Status,
-    },
-    remote::Path,
+use super::{KonnectConnection, Portal, portal_path};
+use crate::engine::{
+    context::Cx,
+    kind::{Desired, Endpoint, Identity, Kind, Milestone, View, Wait},
+    spec::{ConnectionRef, Deletion, Lifecycle, Ref},
+    status::Status,
 };
 
 /// A developer of a portal.
@@ -73,8 +70,8 @@ impl Kind for PortalDeveloper {
     const MILESTONES: &'static [&'static str] = &["Approved"];
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let portal = cx.parent(&self.spec.portal_ref)?;
-        Ok(Endpoint::Claimed { path: Path::literal("/v2/portals").child(&portal).then("developers") })
+        let portal = portal_path(&self.spec.portal_ref, cx)?;
+        Ok(Endpoint::Claimed { path: portal.then("developers") })
     }
 
     fn desired(&self, _: &Cx<'_>) -> Result<Desired, Wait> {

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{KonnectConnection, Portal, portal_authentication::ClaimMappings};
+use super::{KonnectConnection, Portal, portal_authentication::ClaimMappings, portal_path};
 use crate::{
     engine::{
         context::Cx,
@@ -11,7 +11,7 @@ use crate::{
         spec::{ConnectionRef, Lifecycle, Ref, SecretKeyRef},
         status::Status,
     },
-    remote::{Path, Refusal},
+    remote::Refusal,
 };
 
 /// An identity provider of a portal.
@@ -119,8 +119,8 @@ impl Kind for PortalIdentityProvider {
     const BARE_LISTING: bool = true;
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let portal = cx.parent(&self.spec.portal_ref)?;
-        Ok(Endpoint::Collection { path: Path::literal("/v2/portals").child(&portal).then("identity-providers") })
+        let portal = portal_path(&self.spec.portal_ref, cx)?;
+        Ok(Endpoint::Collection { path: portal.then("identity-providers") })
     }
 
     fn desired(&self, cx: &Cx<'_>) -> Result<Desired, Wait> {

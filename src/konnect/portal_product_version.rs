@@ -3,15 +3,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{KonnectConnection, Portal};
-use crate::{
-    engine::{
-        context::Cx,
-        kind::{Desired, Endpoint, How, Identity, Kind, Wait},
-        spec::{ConnectionRef, Lifecycle, Ref},
-        status::Status,
-    },
-    remote::Path,
+use super::{KonnectConnection, Portal, portal_path};
+use crate::engine::{
+    context::Cx,
+    kind::{Desired, Endpoint, How, Identity, Kind, Wait},
+    spec::{ConnectionRef, Lifecycle, Ref},
+    status::Status,
 };
 
 /// A version of an API product in a portal.
@@ -82,8 +79,8 @@ impl Kind for PortalProductVersion {
     const REPEATABLE: bool = false;
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let portal = cx.parent(&self.spec.portal_ref)?;
-        Ok(Endpoint::Upsert { path: Path::literal("/v2/portals").child(&portal).then("product-versions") })
+        let portal = portal_path(&self.spec.portal_ref, cx)?;
+        Ok(Endpoint::Upsert { path: portal.then("product-versions") })
     }
 
     fn desired(&self, _: &Cx<'_>) -> Result<Desired, Wait> {

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{KonnectConnection, Portal};
+use super::{KonnectConnection, Portal, portal_path};
 use crate::{
     engine::{
         context::Cx,
@@ -119,8 +119,8 @@ impl Kind for PortalTeam {
     const IDENTITY: Identity = Identity::Intent;
 
     fn endpoint(&self, cx: &Cx<'_>) -> Result<Endpoint, Wait> {
-        let portal = cx.parent(&self.spec.portal_ref)?;
-        Ok(Endpoint::Collection { path: Path::literal("/v2/portals").child(&portal).then("teams") })
+        let portal = portal_path(&self.spec.portal_ref, cx)?;
+        Ok(Endpoint::Collection { path: portal.then("teams") })
     }
 
     fn desired(&self, _: &Cx<'_>) -> Result<Desired, Wait> {

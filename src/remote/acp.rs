@@ -42,7 +42,7 @@ impl Dialect for Acp {
             }
             _ => return None,
         };
-        Some(Page { items, more: false })
+        Some(Page { items, more: false, total: None })
     }
 
     /// The contract: whole-object PUT.

@@ -34,7 +34,12 @@ impl Dialect for Konnect {
         let size = body["meta"]["page"]["size"].as_f64()?;
         // The contract: stop when number * size >= total, or when a page is empty.
         let more = !items.is_empty() && f64::from(number) * size < total;
-        Some(Page { items, more })
+        Some(Page { items, more, total: Some(total) })
+    }
+
+    fn plain_id(&self, id: &str) -> String {
+        // A UUID is the same in capitals.
+        id.to_lowercase()
     }
 
     fn update(&self) -> Update {

@@ -106,6 +106,8 @@ impl Link {
             allow: settings.allow.clone(),
             metrics: settings.metrics.clone(),
             api: settings.api.name(),
+            gate: settings.gate.clone(),
+            clock: settings.clock.clone(),
         });
         Self { settings, exchange }
     }
@@ -286,24 +288,32 @@ struct TokenExchange {
     allow: AllowList,
     metrics: Arc<Metrics>,
     api: &'static str,
+    gate: Arc<Gate>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Exchange for TokenExchange {
     fn exchange(&self, request: HttpRequest) -> BoxFuture<'static, Result<HttpResponse, TransportError>> {
         let (http, deadline) = (self.http.clone(), self.deadline);
         let (allow, metrics, api) = (self.allow.clone(), self.metrics.clone(), self.api);
+        let (gate, clock) = (self.gate.clone(), self.clock.clone());
         Box::pin(async move {
             let request =
                 reqwest::Request::try_from(request).map_err(|e| TransportError(e.without_url().to_string()))?;
             allow.check(request.url()).map_err(|e| TransportError(e.to_string()))?;
             let host = request.url().origin().ascii_serialization();
             let started = Instant::now();
-            let (status, _, body) = match timeout(deadline, receive(http, request)).await {
+            let (status, headers, body) = match timeout(deadline, receive(http, request)).await {
                 Err(_) => return Err(TransportError(format!("{host} did not answer in time"))),
                 Ok(Err(why)) => return Err(TransportError(format!("{host} {why}"))),
                 Ok(Ok(answer)) => answer,
             };
             metrics.remote_call(api, "token", Some(status.as_u16()), started.elapsed());
+            // Without a token nothing can be sent, so the pause is everybody's.
+            let asked = retry_after(&headers, SystemTime::from(clock.now()));
+            if let (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(after)) = (status, asked) {
+                gate.close_until(Instant::now() + after);
+            }
             // The library takes every answer with an `error` for a refusal of the client.
             if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
                 return Err(TransportError(format!("{host} answered {}", status.as_u16())));
@@ -340,8 +350,11 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// `GET /v2/portals/{id}/teams`: what was called, without the ids, for metrics.
 fn operation(method: &Method, path: &Path) -> String {
-    let is_id = |part: &&str| part.len() > 8 && part.bytes().any(|b| b.is_ascii_digit() || b == b'%');
-    let parts = path.as_str().split('/').map(|part| if is_id(&part) { "{id}" } else { part });
+    let path = path.as_str();
+    // After the collection comes an id, however it looks: at ACP a user may choose it. Further down the API makes them.
+    let first = if path.starts_with("/v2/") || path.starts_with("/v3/") { 3 } else { 2 };
+    let is_made = |part: &str| part.len() > 8 && part.bytes().any(|b| b.is_ascii_digit() || b == b'%');
+    let parts = path.split('/').enumerate().map(|(at, part)| if at == first || is_made(part) { "{id}" } else { part });
     format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
 }
 
@@ -353,5 +366,13 @@ mod tests {
     fn metrics_name_operations_and_no_objects() {
         let path = Path::parse("/v2/portals/9f0c1f2e-1111-4222-8333-444455556666/verify-domain").unwrap();
         assert_eq!(operation(&Method::POST, &path), "POST /v2/portals/{id}/verify-domain");
+        // An id that a user chose, with `lifecycle.id`.
+        for (path, shown) in [
+            ("/clients/payments", "DELETE /clients/{id}"),
+            ("/servers/customers/clients", "DELETE /servers/{id}/clients"),
+            ("/v2/portal-roles", "DELETE /v2/portal-roles"),
+        ] {
+            assert_eq!(operation(&Method::DELETE, &Path::parse(path).unwrap()), shown);
+        }
     }
 }

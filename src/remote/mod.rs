@@ -26,6 +26,8 @@ pub struct Page {
     pub items: Vec<Value>,
     /// Whether another page follows.
     pub more: bool,
+    /// How many objects there are on all pages, where the API says so.
+    pub total: Option<f64>,
 }
 
 /// How an object is changed.
@@ -59,6 +61,11 @@ pub trait Dialect: Send + Sync + std::fmt::Debug + 'static {
 
     /// Whether a member that an answer leaves out equals its zero value.
     fn absent_is_zero(&self) -> bool;
+
+    /// An id that a user wrote, as the API shows it.
+    fn plain_id(&self, id: &str) -> String {
+        id.to_owned()
+    }
 
     /// The id of an object, where the kind does not say otherwise.
     fn id<'v>(&self, item: &'v Value) -> Option<&'v str> {

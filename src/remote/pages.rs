@@ -1,4 +1,6 @@
 //! Listings: page by page, or one bare array.
+use std::collections::HashSet;
+
 use http::Method;
 use serde_json::Value;
 
@@ -28,19 +30,28 @@ impl Link {
         most: u32,
         counter: &mut u32,
     ) -> Result<Option<Vec<Value>>, ApiError> {
-        let mut items = Vec::new();
-        for number in 1..=most {
+        let (mut items, mut shown, mut total, mut number) = (Vec::new(), HashSet::new(), None, 0);
+        for _ in 0..most {
+            number += 1;
             let query: Vec<String> =
                 self.api().page_query(number).into_iter().chain(filter.map(str::to_owned)).collect();
             let query = (!query.is_empty()).then(|| query.join("&"));
             *counter += 1;
             let body = self.send(Call::new(Method::GET, path).query(query)).await?;
             let page = body.and_then(|body| self.api().page(body, number));
-            let Some(page) = page else {
+            let Some(mut page) = page else {
                 let why = format!("{path} did not answer with a page of a listing");
                 self.shut(Shut::Unavailable, &why);
                 return Err(ApiError::Unavailable(why));
             };
+            // What is deleted meanwhile moves what follows it up, onto a page that was read before: begin again, or it would not be seen.
+            if page.total < total {
+                (items, shown, total, number) = (Vec::new(), HashSet::new(), None, 0);
+                continue;
+            }
+            total = page.total;
+            // What is made meanwhile, and a page that lags, show an object twice: it is one.
+            page.items.retain(|item| self.api().id(item).is_none_or(|id| shown.insert(id.to_owned())));
             items.extend(page.items);
             if !page.more {
                 return Ok(Some(items));

@@ -43,6 +43,7 @@ async fn the_api_server_refuses_what_does_not_fit_the_schema_and_names_it() {
     let custom = json!({"id": "a", "name": "A", "method": "custom", "custom": {}});
     let own = json!({"name": "own", "key": "secret"});
     let one_key = json!({"name": "keys", "keys": {"clientId": "same", "clientSecret": "same"}});
+    let pending = json!({"name": "keys", "keys": {"tokenUrl": "pending_client_secret"}});
     let consent = |grants: &str, from: &str| {
         ("Consent", json!({"connectionRef": on, "updateExistingGrants": grants, "validFrom": from}))
     };
@@ -62,6 +63,7 @@ async fn the_api_server_refuses_what_does_not_fit_the_schema_and_names_it() {
         (client("clientId", json!("a/b")), "spec.clientId"),
         (client("clientSecretRef", json!({"name": "own"})), "spec.clientSecretRef.key"),
         (client("credentialsSecret", one_key), "keys must differ"),
+        (client("credentialsSecret", pending), "keys must differ"),
         (
             (CLIENT, json!({"serverRef": of, "clientSecretRef": own, "credentialsSecret": {"name": "shop"}})),
             "at most one of clientSecretRef",

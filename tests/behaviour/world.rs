@@ -134,6 +134,8 @@ impl World {
             stalled: Duration::from_secs(1),
             stalled_max: Duration::from_secs(2),
             minute: Duration::from_millis(200),
+            // Also for how long what an earlier process sent may be late: the tests end many.
+            kube_deadline: Duration::from_secs(5),
             ..Settings::default()
         };
         let world = Self {

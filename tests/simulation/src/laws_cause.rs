@@ -9,8 +9,8 @@ use super::{
     end::{End, is_usable},
     exclusive::vie,
     look::{
-        Reference, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, name, namespace, natural_key,
-        observes, parent, reason, recorded_path, references, uid,
+        Reference, bound, chosen_id, holds, is_deleting, kind, known_path, lifecycle, message, name, namespace,
+        natural_key, observes, parent, reason, recorded_path, references, uid,
     },
     secret::{OWNER_UID, hands_out, has_value},
     sorts::{Shape, Sort, items, sort, text},
@@ -196,7 +196,7 @@ impl End<'_> {
 
     /// The path of the object that the spec binds to.
     fn bound(&self, sort: &Sort, resource: &Value) -> Option<String> {
-        let id = Some(lifecycle(resource, "id")).filter(|id| !id.is_empty())?;
+        let id = bound(resource)?;
         let collection = sort.collection(&self.notes.parent_id(resource).unwrap_or_default());
         Some(if sort.is_single() { collection } else { format!("{collection}/{id}") })
     }

@@ -111,6 +111,11 @@ impl<'e> End<'e> {
                 self.check_ready(resource);
                 continue;
             }
+            // "`Approved`, `Verified`" (DESIGN.md, section 4) speak of an object.
+            let shown = ["Approved", "Verified"].into_iter().find(|said| holds(resource, said) == "True");
+            if let ("NotFound", Some(said)) = (reason(resource, "Ready"), shown) {
+                self.world.violate("law 9: status out of date", format!("{}: {said} of nothing", label(resource)));
+            }
             test("law 10");
             if has_refused {
                 test("law 11");

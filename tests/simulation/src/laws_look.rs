@@ -5,6 +5,7 @@ use portico::engine::{key::Key, mark};
 use serde_json::Value;
 
 use super::sorts::{Sort, connection, items, referred, sort, text};
+use crate::seen::Api;
 
 /// What holds a resource while its object exists.
 pub(crate) const FINALIZER: &str = "portico.dev/remote";
@@ -137,7 +138,18 @@ fn collect(value: &Value, sort: &Sort, own: &str, found: &mut Vec<Reference>) {
 pub(crate) fn parent(object: &Value) -> Option<Reference> {
     let field = sort(kind(object))?.parent;
     let target = if field.is_empty() { None } else { referred(field, sort(kind(object))?.api) };
-    references(object).into_iter().find(|reference| Some(reference.kind) == target)
+    let mut parent = references(object).into_iter().find(|reference| Some(reference.kind) == target)?;
+    if parent.kind == "Portal" {
+        parent.id = plain_id(&parent.id);
+    }
+    Some(parent)
+}
+
+/// The id that the spec binds to, as the API shows it.
+pub(crate) fn bound(object: &Value) -> Option<String> {
+    let is_konnect = sort(kind(object)).is_some_and(|sort| sort.api == Api::Konnect);
+    let id = Some(lifecycle(object, "id")).filter(|id| !id.is_empty())?;
+    Some(if is_konnect { plain_id(id) } else { id.to_owned() })
 }
 
 /// The namespace and name of the connection that the spec names itself.
@@ -185,7 +197,7 @@ pub(crate) fn chosen_id(object: &Value, owner: &str) -> Option<String> {
     Some(object["spec"][sort.chosen].as_str().map_or_else(derived, plain_id))
 }
 
-/// Ids of products are UUIDs, which are shown in small letters; ids of ACP stay as they are.
+/// Ids of Konnect are UUIDs, which are shown in small letters; ids of ACP stay as they are.
 fn plain_id(id: &str) -> String {
     let is_uuid = id.len() == 36 && id.matches('-').count() == 4;
     if is_uuid { id.to_lowercase() } else { id.to_owned() }

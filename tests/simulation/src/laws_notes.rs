@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     lease::Leader,
     look::{
-        chosen_id, is_deleting, kind, label, lifecycle, name, namespace, natural_key, own_connection, parent,
+        bound, chosen_id, is_deleting, kind, label, lifecycle, name, namespace, natural_key, own_connection, parent,
         recorded_path, secrets, uid,
     },
     sorts::{objects, sort, text},
@@ -199,7 +199,7 @@ impl Notes {
             seen.changed = now;
             seen.adopts |= lifecycle(&object, "adoption") == "Adopt";
             seen.modes.insert(lifecycle(&object, "mode").to_owned());
-            seen.bound.extend(Some(lifecycle(&object, "id").to_owned()).filter(|id| !id.is_empty()));
+            seen.bound.extend(bound(&object));
             seen.keys.extend(natural_key(&object));
             seen.ids.extend(chosen_id(&object, &self.owner));
             secrets(&object["spec"], &mut seen.secrets);

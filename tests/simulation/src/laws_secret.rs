@@ -100,7 +100,10 @@ impl Notes {
         // What was sent follows the spec of then. KINDS.md, `OAuthClient`: "`clientSecretRef` brings one's own". What was sent while the spec
         // still said so, or asked for no Secret at all, is not what Portico chooses, and that alone stands in the output Secret before it is
         // sent (DESIGN.md section 3, Secrets).
-        let was_edited = seen.changed >= request.sent;
+        // Nor is what a pass sent that began before an edit, of which it has said nothing yet.
+        let is_behind =
+            owner["metadata"]["generation"].as_i64() > owner["status"]["observedGeneration"].as_i64().max(Some(1));
+        let was_edited = seen.changed >= request.sent || (is_new && is_behind);
         let chose_none =
             || seen.words.contains("\"clientSecretRef\":{") || text(&request.body["client_secret"]).is_empty();
         if was_edited && chose_none() {
