@@ -130,7 +130,7 @@ impl Cache {
     #[must_use]
     pub fn claimants(&self, kind: &'static str, natural_key: Option<&str>, id: Option<&str>) -> Vec<(Key, Arc<Raw>)> {
         let by_name = natural_key.map(|name| Entry::Name(name.to_owned()));
-        let by_id = id.map(|id| Entry::Id(id.to_owned()));
+        let by_id = id.map(|id| Entry::Id(id.to_lowercase()));
         self.lock().find(kind, by_name.into_iter().chain(by_id))
     }
 
@@ -256,7 +256,8 @@ impl Cache {
         let status = object.status();
         let output = status.output.map(|secret| Entry::Output(key.namespace.to_string(), secret));
         let ids = status.id.into_iter().chain(Some(bound).filter(|b| !b.is_empty()));
-        let ids = ids.chain(ops.chosen_id(object)).map(Entry::Id);
+        // Some APIs take an id in capitals for the same. Who looks for one compares what is found here.
+        let ids = ids.chain(ops.chosen_id(object)).map(|id| Entry::Id(id.to_lowercase()));
         let exclusive = ops.exclusive(object).map(Entry::Exclusive);
         name.into_iter().chain(ids).chain(exclusive).chain(output).collect()
     }

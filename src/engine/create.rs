@@ -76,7 +76,7 @@ impl Pass<'_> {
             _ => (Method::POST, resolved.collection.clone()),
         };
         self.note_sending(resolved);
-        self.claim_labels(resolved);
+        self.claim_labels(resolved, &Value::Null);
         // Also for who asks while it is on its way.
         self.note_unsettled(Some(Instant::now() + self.window(&link)));
         let answer = self.send(&link, Call::new(method, &path).body(&body)).await;

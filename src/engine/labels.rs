@@ -16,11 +16,12 @@ use super::{
 
 impl Pass<'_> {
     /// The labels of the spec are about to be sent: from now on they are known as ours, whatever becomes of the answer, or they would stay
-    /// for ever once they have left the spec. True where one of them is new.
-    pub(super) fn claim_labels(&mut self, resolved: &Resolved) -> bool {
+    /// for ever once they have left the spec. One that is `there` before, and is not known as ours, is somebody else's until the API has taken
+    /// ours (law 2). True where one of them is new.
+    pub(super) fn claim_labels(&mut self, resolved: &Resolved, there: &Value) -> bool {
         let known = self.status.label_keys.len();
         for key in &resolved.label_keys {
-            if !self.status.label_keys.contains(key) {
+            if there[key.as_str()].is_null() && !self.status.label_keys.contains(key) {
                 self.status.label_keys.push(key.clone());
             }
         }

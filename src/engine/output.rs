@@ -317,7 +317,7 @@ impl Pass<'_> {
             annotations.insert(DIGEST.to_owned(), digest.clone());
             resolved.digests.insert(generated.field.to_owned(), digest);
         }
-        let rotated = rotated.or_else(|| handout.carried.as_ref()?.rotated.clone());
+        let rotated = rotated.or(handout.carried.as_mut().and_then(|carried| carried.rotated.take()));
         annotations.extend(rotated.map(|rotated| (ROTATED.to_owned(), rotated)));
         let old = handout.stored.as_deref();
         let mut wanted = old.cloned().unwrap_or_default();

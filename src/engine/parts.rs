@@ -99,15 +99,16 @@ impl Pass<'_> {
             }
             done.updated = true;
         }
+        let absent = named.iter().filter(|key| resolved.writes && !wanted.contains(key) && !there.contains_key(*key));
+        let late = self.late_entries(&link, absent, done);
         if corrects {
-            let absent = named.iter().filter(|key| !wanted.contains(key) && !there.contains_key(*key));
-            let late = self.late_entries(&link, absent, done);
             let bound = wanted.into_iter().filter(|key| !unbound.contains(key));
             self.remember_part(entries.name, bound.chain(late).collect());
         } else if resolved.writes {
-            // Who has left altogether was not taken away, and is added when they come back.
+            // Who has left altogether was not taken away, and is added when they come back. Who has left the spec and the list is not ours.
+            let is_ours = |key: &&String| wanted.contains(key) || there.contains_key(*key) || late.contains(key);
             let ours = self.status.parts.get(entries.name).into_iter().flatten();
-            let ours = ours.filter(|key| !unbound.contains(key)).cloned().collect();
+            let ours = ours.filter(is_ours).filter(|key| !unbound.contains(key)).cloned().collect();
             self.remember_part(entries.name, ours);
         }
         if let (Some(lookup), false) = (&entries.lookup, entries.wanted.is_empty()) {

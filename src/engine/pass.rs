@@ -219,7 +219,7 @@ impl<'e> Pass<'e> {
         }
         self.show_views(resolved, &done).await;
         self.do_parts(resolved, &mut done).await?;
-        done.ask_again = self.ask_progress(resolved).await?;
+        done.look_again(self.ask_progress(resolved).await?);
         done.look_again(self.show_milestones(&object));
         if resolved.handout.is_some() && self.wish != self.status.last_handled_rotate {
             done.look_again(Some(self.late_update().unwrap_or_else(Instant::now)));

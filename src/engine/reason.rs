@@ -48,11 +48,12 @@ impl Reason {
     #[must_use]
     pub fn quotes_the_api(self, message: &str) -> bool {
         use Reason::{
-            AlreadyExists, CredentialRejected, DeletionBlocked, InvalidSpec, PermissionDenied, QuotaExceeded,
-            RemoteUnavailable,
+            AlreadyExists, ConnectionNotReady, CredentialRejected, DeletionBlocked, InvalidSpec, PermissionDenied,
+            QuotaExceeded, RemoteUnavailable,
         };
         match self {
             AlreadyExists => message.starts_with("the API "),
+            ConnectionNotReady => message.contains("the API refused its credential: "),
             DeletionBlocked => {
                 !message.starts_with("these ") && !message.contains(" resources have objects through it")
             }

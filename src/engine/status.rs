@@ -286,6 +286,19 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_credential_is_not_told_again_at_every_try() {
+        let mut status = Status::<Map<String, Value>>::default();
+        let say = |why: &str| {
+            let text = format!("the connection is not ready: the API refused its credential: {why}");
+            State::new(false, Reason::ConnectionNotReady, text)
+        };
+        status.set("Ready", Some(&say("token is expired by 5m3s")), 1, at(10));
+        let before = status.clone();
+        status.set("Ready", Some(&say("token is expired by 9m8s")), 1, at(20));
+        assert_eq!(status, before);
+    }
+
+    #[test]
     fn trace_ids_and_times_stay_out_of_conditions_and_urls_and_ids_stay_in() {
         assert_eq!(steady("failed at 2026-11-22T16:00:00.123Z (kong:trace:7f3a9b)"), "failed at … …");
         let plain = "docs-20261122.example.com: GET http://127.0.0.1:8080 0b6ef1a5-1111-4222-8333-444455556666: failed";

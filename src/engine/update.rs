@@ -37,7 +37,7 @@ impl Pass<'_> {
         if !is_repeatable {
             self.status.updating = Some(Updating { token: self.engine.token(), uid: self.object.uid().to_owned() });
         }
-        if self.claim_labels(resolved) || !is_repeatable {
+        if self.claim_labels(resolved, &read["labels"]) || !is_repeatable {
             // For labels alone nothing else is written yet.
             self.announce_update(takes_over || is_repeatable).await?;
         }

@@ -1,6 +1,6 @@
 //! A link: one connection to one API with one credential. Every request to a remote API goes through [`Link::send`].
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -94,22 +94,25 @@ pub struct LinkSettings {
 pub struct Link {
     settings: LinkSettings,
     exchange: Arc<dyn Exchange>,
+    /// Until when the token endpoint asked for a pause.
+    pause: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Link {
     /// A link; sends nothing yet.
     #[must_use]
     pub fn new(settings: LinkSettings) -> Self {
+        let pause = Arc::<Mutex<Option<Instant>>>::default();
         let exchange = Arc::new(TokenExchange {
             http: settings.http.clone(),
             deadline: settings.deadline,
             allow: settings.allow.clone(),
             metrics: settings.metrics.clone(),
             api: settings.api.name(),
-            gate: settings.gate.clone(),
+            pause: Arc::clone(&pause),
             clock: settings.clock.clone(),
         });
-        Self { settings, exchange }
+        Self { settings, exchange, pause }
     }
 
     /// How the API speaks.
@@ -180,14 +183,25 @@ impl Link {
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Option<Value>, ApiError> {
-        let token = self.settings.tokens.bearer(&self.exchange).await?;
+        let token = self.bearer().await?;
         let result = self.attempt(&call, &token).await;
         // A token may be revoked before its time: one fresh one, then the refusal counts.
         if matches!(result, Err(ApiError::Unauthorized(_))) && self.settings.tokens.refused(&token).await {
-            let token = self.settings.tokens.bearer(&self.exchange).await?;
+            let token = self.bearer().await?;
             return self.attempt(&call, &token).await;
         }
         result
+    }
+
+    async fn bearer(&self) -> Result<SecretString, ApiError> {
+        let token = self.settings.tokens.bearer(&self.exchange).await;
+        // Without a token nothing can be sent, so the pause is everybody's. One that is to be renewed early is good for a while yet.
+        if token.is_err()
+            && let Some(until) = self.pause.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            self.settings.gate.close_until(until);
+        }
+        token
     }
 
     async fn attempt(&self, call: &Call<'_>, token: &SecretString) -> Result<Option<Value>, ApiError> {
@@ -288,7 +302,7 @@ struct TokenExchange {
     allow: AllowList,
     metrics: Arc<Metrics>,
     api: &'static str,
-    gate: Arc<Gate>,
+    pause: Arc<Mutex<Option<Instant>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -296,7 +310,7 @@ impl Exchange for TokenExchange {
     fn exchange(&self, request: HttpRequest) -> BoxFuture<'static, Result<HttpResponse, TransportError>> {
         let (http, deadline) = (self.http.clone(), self.deadline);
         let (allow, metrics, api) = (self.allow.clone(), self.metrics.clone(), self.api);
-        let (gate, clock) = (self.gate.clone(), self.clock.clone());
+        let (pause, clock) = (self.pause.clone(), self.clock.clone());
         Box::pin(async move {
             let request =
                 reqwest::Request::try_from(request).map_err(|e| TransportError(e.without_url().to_string()))?;
@@ -309,10 +323,9 @@ impl Exchange for TokenExchange {
                 Ok(Ok(answer)) => answer,
             };
             metrics.remote_call(api, "token", Some(status.as_u16()), started.elapsed());
-            // Without a token nothing can be sent, so the pause is everybody's.
             let asked = retry_after(&headers, SystemTime::from(clock.now()));
             if let (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(after)) = (status, asked) {
-                gate.close_until(Instant::now() + after);
+                *pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + after);
             }
             // The library takes every answer with an `error` for a refusal of the client.
             if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

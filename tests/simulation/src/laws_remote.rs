@@ -135,7 +135,9 @@ impl Notes {
         let Some(gone_at) = self.vanished.get(path).filter(|_| !self.alive.contains(path)) else { return };
         let connection = &object["status"]["remote"]["connection"];
         let together = |(other, listed): &&(&str, String)| {
-            let gone = self.vanished.get(*other).filter(|_| !self.alive.contains(*other));
+            // What somebody made in its place since was there when it was looked for, whatever became of that.
+            let is_replaced = |at: &Millis| self.appeared.get(*other).is_some_and(|came| came > at);
+            let gone = self.vanished.get(*other).filter(|at| !self.alive.contains(*other) && !is_replaced(at));
             // Who found this one missing may have looked before that one went.
             let is_known = |at: Millis| at <= *gone_at || at + UNHEARD < sent;
             gone.is_some_and(|at| at.abs_diff(*gone_at) <= AT_ONCE && is_known(*at)) && *listed == listing(object)

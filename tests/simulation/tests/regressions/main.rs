@@ -5,6 +5,7 @@
 //! tells when it goes another one.
 
 mod account;
+mod again;
 mod begun;
 mod blamed;
 mod claims;
@@ -25,6 +26,7 @@ mod handed;
 mod leftovers;
 mod lists;
 mod misnamed;
+mod ours;
 mod outputs;
 mod pages;
 mod person;
