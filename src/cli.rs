@@ -32,10 +32,10 @@ struct Run {
     /// Portico's own namespace.
     #[arg(long, env = "PORTICO_NAMESPACE", default_value = "portico-system")]
     namespace: String,
-    /// A namespace to watch; repeat for more. Left out: all namespaces.
+    /// A namespace to look after; repeat for more. Left out: all namespaces.
     #[arg(long, env = "PORTICO_WATCH_NAMESPACE", value_delimiter = ',')]
     watch_namespace: Vec<String>,
-    /// What tells this installation from others in the marks it leaves on objects. Left out: the UID of the namespace kube-system.
+    /// What tells this installation from others: it is in the marks on objects, and the ids that Portico chooses follow from it. Left out: the UID of the namespace kube-system.
     #[arg(long, env = "PORTICO_OWNER_ID", value_parser = owner_id)]
     owner_id: Option<String>,
     /// A host that connections may name besides *.api.konghq.com, with its scheme, such as https://konnect-proxy.example.com; repeat for more.
@@ -47,7 +47,7 @@ struct Run {
     /// How logs look. Left out: text on a terminal, JSON elsewhere.
     #[arg(long, env = "PORTICO_LOG_FORMAT")]
     log_format: Option<LogFormat>,
-    /// How long after a request's deadline a change may still show up in a listing.
+    /// How long after a request's deadline a change may still show up at the API. So long what may come late is waited for.
     #[arg(long, env = "PORTICO_CONSISTENCY_WINDOW", default_value = "30s", value_parser = duration)]
     consistency_window: Duration,
     /// The first wait after a failure; it doubles from there.
@@ -77,7 +77,7 @@ struct Run {
     /// How often the leader renews its lease.
     #[arg(long, env = "PORTICO_LEASE_RENEW", default_value = "5s", value_parser = duration)]
     lease_renew: Duration,
-    /// How soon a failed renewal is tried again, and how often a standby looks.
+    /// How soon a failed renewal is tried again, and how often a standby looks whether it may take over.
     #[arg(long, env = "PORTICO_LEASE_RETRY", default_value = "2s", value_parser = duration)]
     lease_retry: Duration,
     /// Whether the last credential of a connection that worked is kept in a Secret in Portico's own namespace, for deletions alone.

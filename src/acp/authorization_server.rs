@@ -33,7 +33,7 @@ use crate::{
         .message("keyType cannot be set, changed or removed later: it says which key a server is made with"),
 )]
 pub struct AuthorizationServerSpec {
-    /// The connection to the tenant that the server is in.
+    /// The connection to the tenant that the server is in. It may be changed to another connection of the same tenant and persona; with one of another the resource says ImmutableFieldChanged until the old one is named again, or the resource is made again.
     pub connection_ref: ConnectionRef,
     /// The id to make the server under, which its issuer URL carries; 1 to 255 letters, digits, ".", "-", "_" and "~", not beginning with ".". Cannot be set, changed or removed later. Left out: an id that follows from the namespace and name of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]

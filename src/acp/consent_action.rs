@@ -31,7 +31,7 @@ use crate::{
 #[x_kube(validation = Rule::new("has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)")
     .message("id cannot be set, changed or removed later: an action keeps the id that it was made with"))]
 pub struct ConsentActionSpec {
-    /// The connection to the tenant that the action is in.
+    /// The connection to the tenant that the action is in. It may be changed to another connection of the same tenant and persona; with one of another the resource says ImmutableFieldChanged until the old one is named again, or the resource is made again.
     pub connection_ref: ConnectionRef,
     /// The id to make the action under, which applications may carry; 1 to 255 letters, digits, ".", "-", "_" and "~", not beginning with ".". Cannot be set, changed or removed later. Left out: an id that follows from the namespace and name of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]

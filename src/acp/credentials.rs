@@ -13,7 +13,7 @@ use crate::engine::{desired::Generated, kind::Output};
 #[x_kube(validation = Rule::new("self.keys.clientId != self.keys.clientSecret && self.keys.issuerUrl != self.keys.tokenUrl && !([self.keys.clientId, self.keys.clientSecret].exists(key, key == self.keys.issuerUrl || key == self.keys.tokenUrl)) && !([self.keys.clientId, self.keys.issuerUrl, self.keys.tokenUrl].exists(key, key == 'pending_' + self.keys.clientSecret))")
     .message("keys must differ from each other, and from pending_ and clientSecret: each value needs a place of its own"))]
 pub struct CredentialsSecret {
-    /// The name of the Secret, in the namespace of this resource. It must not exist yet, or be this resource's already: a Secret of someone else is left alone.
+    /// The name of the Secret, in the namespace of this resource. It must not exist yet, or be this resource's already: a Secret of someone else is left alone. With another name the credentials move there, and the Secret of before goes.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// The keys under which the values stand in the Secret. Left out: client_id, client_secret, issuer_url and token_url.

@@ -56,7 +56,7 @@ pub struct OAuthClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub client_name: Option<String>,
-    /// The Secret that receives the client's id, its secret, which Portico makes, and where to get tokens. It stays when this resource is released without deleting the client. Left out: no Secret is written.
+    /// The Secret that receives the client's id, its secret, which Portico makes, and where to get tokens. Another secret is made for every new value of the annotation portico.dev/rotate. The Secret goes with the client, and stays where the client stays. Left out: no Secret is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<CredentialsSecret>,
     /// The fields that are the API's own.

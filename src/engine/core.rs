@@ -90,6 +90,8 @@ pub struct Memory {
     pub sent_through: Option<Key>,
     /// Until when an update that was sent may take effect unseen. With it the secret that the object had then.
     pub late_update: Option<Instant>,
+    /// By when an update that was answered is shown by every read.
+    pub shown_by: Option<Instant>,
     /// When this process first knew that the record says of a create that it could still take effect beside what is recorded.
     pub sighted: Option<Instant>,
     /// When this process made the object, or of a marked one first saw it: for a while reads may not show it.

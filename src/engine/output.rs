@@ -101,10 +101,12 @@ impl Engine {
         let stored = self.kube.read_secret(&key.namespace, &name).await.map_err(|e| denied(&name, e))?;
         self.claim_output(key, object, &name, stored.as_ref())?;
         let before = match object.status().output.filter(|old| stored.is_none() && *old != name) {
-            Some(old) => self.kube.read_secret(&key.namespace, &old).await.map_err(|e| denied(&old, e))?,
+            Some(old) => {
+                let before = self.kube.read_secret(&key.namespace, &old).await.map_err(|e| denied(&old, e))?;
+                before.filter(|before| self.owns_secret(key, object.uid(), &old, before))
+            }
             None => None,
         };
-        let before = before.filter(|before| self.owns_secret(key, object.uid(), before));
         if let Some(held) = stored.as_ref().or(before.as_ref()) {
             handout.carried = self.carried(held, &handout.output.generated.key, before.is_some()).await?;
         }
@@ -137,16 +139,13 @@ impl Engine {
         Ok(None)
     }
 
-    /// Whether a Secret is this resource's, or was one's of the same name before it.
-    pub(super) fn owns_secret(&self, key: &Key, uid: &str, stored: &Stored) -> bool {
-        match stored.annotations.get(OWNER_UID) {
-            Some(owner) if owner == uid => true,
-            Some(owner) => {
-                stored.annotations.get(OWNER) == Some(&self.owner_of(key))
-                    && self.cache.by_uid(key.kind, owner).is_none()
-            }
-            None => false,
-        }
+    /// Whether the Secret of this name is this resource's, or was one's of the same name before it. What was copied from such a one is not.
+    pub(super) fn owns_secret(&self, key: &Key, uid: &str, name: &str, stored: &Stored) -> bool {
+        let is_copy = stored.annotations.get(OUTPUT).is_some_and(|written| written != name);
+        stored.annotations.get(OWNER_UID).filter(|_| !is_copy).is_some_and(|owner| {
+            let is_heir = || stored.annotations.get(OWNER) == Some(&self.owner_of(key));
+            owner == uid || (is_heir() && self.cache.by_uid(key.kind, owner).is_none())
+        })
     }
 
     fn owner_of(&self, key: &Key) -> String {
@@ -274,7 +273,7 @@ impl Pass<'_> {
     async fn remove_secret(&self, name: &str) -> Result<(), Stop> {
         let kube = &self.engine.kube;
         let removed = match kube.read_secret(&self.key.namespace, name).await {
-            Ok(Some(stored)) if self.engine.owns_secret(self.key, self.object.uid(), &stored) => {
+            Ok(Some(stored)) if self.engine.owns_secret(self.key, self.object.uid(), name, &stored) => {
                 kube.delete_secret(&self.key.namespace, name, &stored.uid, &stored.resource_version).await
             }
             Ok(_) => Ok(()),

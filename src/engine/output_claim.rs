@@ -28,8 +28,12 @@ impl Engine {
         stored: Option<&Stored>,
     ) -> Result<(), Stop> {
         let holder = match stored {
-            Some(stored) if self.owns_secret(key, object.uid(), stored) => return Ok(()),
-            Some(stored) => stored.annotations.get(OWNER_UID).and_then(|uid| self.living(uid)),
+            Some(stored) if self.owns_secret(key, object.uid(), name, stored) => return Ok(()),
+            Some(stored) => {
+                // A copy of its own is nobody's but the user's.
+                let owner = stored.annotations.get(OWNER_UID).filter(|uid| *uid != object.uid());
+                owner.and_then(|uid| self.living(uid))
+            }
             None => match self.holder_of_output(key, object, name) {
                 None => return Ok(()),
                 holder => holder,

@@ -180,6 +180,9 @@ impl<'e> Pass<'e> {
         };
         let kept = plan == Plan::Keep;
         if let Plan::Update(differences) = plan {
+            if !(fresh || sends || done.created) {
+                self.check_shown()?;
+            }
             self.hold().await?;
             done.updated = true;
             let is_marked = mark::read(&object, &self.engine.owner, self.key) == Mark::Ours;

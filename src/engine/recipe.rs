@@ -16,7 +16,7 @@ pub struct Recipe {
     pub uid: String,
     /// The connection, as namespace/name.
     pub connection: String,
-    /// The account: scheme, host and port of the API.
+    /// The account, as far as the URL says it: the base URL of the API, for ACP with the persona and the tenant.
     pub account: String,
     /// The path of the object.
     pub path: String,

@@ -170,7 +170,7 @@ impl Pass<'_> {
 /// What was made through the connection of this name is not to be had through the one that the spec names by now.
 pub(super) fn left_behind(connection: &str) -> Stop {
     let message = format!(
-        "the object was made through the connection {connection}, and the one that the spec names now does not show it: name that one again, or delete this resource and make it again"
+        "the object was made through the connection {connection}, and the one that the spec names now does not show it: name that one again, or delete this resource and make it again (that connection has to be there for it; with the annotation portico.dev/orphan=true the object is left behind)"
     );
     Stop::hopeless(Reason::ImmutableFieldChanged, message)
 }

@@ -9,7 +9,7 @@ pub use super::reference::{ConnectionRef, Ref, Target};
 
 /// The annotations that users write and Portico reads.
 pub mod annotations {
-    /// `"true"`: Portico leaves the resource and its remote object alone.
+    /// `"true"`: Portico leaves the resource and its remote object alone. A deletion waits, unless the object stays anyway.
     pub const PAUSED: &str = "portico.dev/paused";
     /// Anything new: look at the remote object now.
     pub const RECONCILE_AT: &str = "portico.dev/reconcile-at";
@@ -93,12 +93,12 @@ pub enum Replace {
 pub struct Lifecycle {
     /// `Manage` (default) creates, changes and deletes the remote object. `Observe` never writes to the API: the resource is Ready when the object is found, and Synced when it equals the spec.
     pub mode: Mode,
-    /// What to do when someone changes the remote object: `Correct` (default) puts the fields named in the spec back, `Report` lists the differences in `status.drift` and leaves them until the spec changes.
+    /// What to do when someone changes the remote object: `Correct` (default) puts the fields named in the spec back, `Report` lists the differences in `status.drift` and leaves them until the spec changes; what was deleted is not made again until then either. With `Report`, too, another value in a Secret is sent, and so is who or what the spec names and could not be added before.
     pub drift: Drift,
     /// What happens to the remote object when this resource is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
-    /// Whether an object of the same name that exists already may be taken over: `Refuse` (default) or `Adopt`.
+    /// Whether an object of the same name or id that exists already may be taken over: `Refuse` (default) or `Adopt`. What a parent always has, and people, need no leave.
     pub adoption: Adoption,
     /// Whether a change that the API cannot make in place may be made by deleting the object and creating it again: `Refuse` (default) or `Allow`.
     pub replace: Replace,
@@ -262,10 +262,10 @@ pub struct ConnectionCommon {
     /// From which namespaces resources may use this connection. Left out: only its own.
     #[serde(default, deserialize_with = "null_is_default")]
     pub allowed_namespaces: AllowedNamespaces,
-    /// Whether resources of other namespaces may also take over existing objects (adoption, lifecycle.id) through this connection. Left out: false, they may only create.
+    /// Whether resources of other namespaces may also take over existing objects (adoption, lifecycle.id) through this connection. Left out: false, they may only create; what every portal has, and its people, come with a portal that they may refer to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_adoption: bool,
-    /// `Manage` (default), or `Observe`: the switch that stops all writes of all resources of this connection. Deletions then wait.
+    /// `Manage` (default), or `Observe`: the switch that stops all writes to the API of all resources of this connection. Deletions that would delete something there then wait.
     #[serde(default)]
     pub mode: Mode,
 }
@@ -291,7 +291,7 @@ pub struct ConnectionExtra {
     /// Objects that vanished at once, so that nothing is made again until a person confirms it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absence: Option<AbsenceStatus>,
-    /// The version of the Secret that was last seen to belong to the account of the recorded objects.
+    /// The version of the Secrets whose credential was last seen to be of the account that the recorded objects are in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
     /// How often every object is compared with its resource, such as 20m, where doing so at every resyncInterval would take more than a tenth of the requests that rateLimit allows.

@@ -36,7 +36,7 @@ pub struct Status<E = Map<String, Value>> {
     /// The generation of the spec that the conditions speak of; -1 until Portico has seen the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The state of the resource: `Ready`, `Synced`, and, only while true, `Reconciling` or `Stalled`.
+    /// The state of the resource: `Ready`, `Synced`, and, only while true, `Reconciling` or `Stalled`. Some kinds have more: `Bound`, `Verified`, `Approved`, `Complete` or `Failed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -52,13 +52,13 @@ pub struct Status<E = Map<String, Value>> {
     /// The last create of which nothing was seen: should it take effect after all, there are two objects, and a person decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<Intent>,
-    /// The label keys that this resource has set; one that leaves the spec is removed at the API.
+    /// The label keys that this resource has set, or was about to set; one that leaves the spec is removed at the API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub label_keys: Vec<String>,
-    /// The entries of each list (roles, members, groups) that this resource has set; one that leaves the spec is removed at the API.
+    /// The entries of each list (roles, members, groups) that this resource has set, or was about to set; one that leaves the spec is removed at the API.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, Vec<String>>,
-    /// A digest of what was started, where something is done once and not kept: it is never done again.
+    /// That it was started, where something is done once and not kept: while this is here it is never started again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<String>,
     /// An update whose result is not known yet, where sending it twice would do more than once.
@@ -79,7 +79,7 @@ pub struct Status<E = Map<String, Value>> {
     /// The last value of the annotation `portico.dev/reconcile-at` that was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// The last value of the annotation `portico.dev/rotate` that was answered.
+    /// The last value of the annotation `portico.dev/rotate` that was answered: the Secret has the new secret, and the API took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_rotate: Option<String>,
     /// What only this kind has.

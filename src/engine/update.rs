@@ -15,7 +15,7 @@ use super::{
     reason::Reason,
     resolve::{Resolved, parse_connection},
     status::Updating,
-    stop::Stop,
+    stop::{Again, Halt, Judgement, Stop},
 };
 use crate::remote::{ApiError, Call, Link, Path, Update};
 
@@ -126,6 +126,24 @@ impl Pass<'_> {
         until.filter(|until| *until > Instant::now())
     }
 
+    /// What differs may be what this process, or one before it, has just put right, and is read as it was before. Where sending it twice does
+    /// more than once, it is looked at again when no answer can be so old.
+    ///
+    /// # Errors
+    /// [`Stop`] until then.
+    pub(super) fn check_shown(&self) -> Result<(), Stop> {
+        let by = self.engine.remember(self.object.uid(), |memory| memory.shown_by).filter(|by| *by > Instant::now());
+        let by = by.max(self.engine.gone.settles_at(self.engine.settings.consistency));
+        let Some(by) = by.filter(|_| !self.ops.is_repeatable()) else { return Ok(()) };
+        Err(Stop::Halt(Halt {
+            reason: Reason::RemoteUnavailable,
+            message: "it was changed just now, and the API may not show that yet; looking again after the wait"
+                .to_owned(),
+            judgement: Judgement::OutOfTouch,
+            again: Again::At(by),
+        }))
+    }
+
     async fn change(
         &mut self,
         resolved: &Resolved,
@@ -135,11 +153,14 @@ impl Pass<'_> {
     ) -> Result<Option<Value>, ApiError> {
         let link = resolved.link().clone();
         let answer = self.send(&link, Call::new(method, path).body(body)).await;
+        let until = Instant::now() + self.window(&link);
+        if answer.is_ok() {
+            self.engine.remember(self.object.uid(), |memory| memory.shown_by = Some(until));
+        }
         if answer.as_ref().map_or_else(ApiError::is_definite, |_| true) {
             self.status.updating = None;
             return answer;
         }
-        let until = Instant::now() + self.window(&link);
         self.engine.remember(self.object.uid(), |memory| memory.late_update = Some(until));
         if let Some(updating) = self.status.updating.clone() {
             // From now on it is waited for.

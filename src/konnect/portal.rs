@@ -32,7 +32,7 @@ use crate::{
 #[x_kube(validation = Rule::new("!has(self.customClientDomain) || self.customClientDomain == '' || (has(self.customDomain) && self.customDomain != '')")
     .message("customClientDomain goes with customDomain"))]
 pub struct PortalSpec {
-    /// The connection to the Konnect organization that the portal is in.
+    /// The connection to the Konnect organization that the portal is in. It may be changed to another connection of the same organization and region; with one of another the resource says ImmutableFieldChanged until the old one is named again, or the resource is made again.
     pub connection_ref: ConnectionRef,
     /// The portal's name in Konnect, unique in the organization; 1 to 255 characters. Left out: the name of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -43,7 +43,7 @@ pub struct PortalAuthenticationSpec {
     /// The fields that are the API's own.
     #[serde(flatten)]
     pub settings: PortalAuthenticationSettings,
-    /// How the settings in Konnect are treated through the life of this resource. Left out: kept as the spec says, and left as they are when this resource is deleted. With deletion: Delete they become those of a new portal then: basic authentication on, everything else off.
+    /// How the settings in Konnect are treated through the life of this resource. Left out: kept as the spec says, and left as they are when this resource is deleted. With `deletion: Delete` the switches that this resource has ever set go back to those of a new portal then: basic authentication on, the others off. Everything else stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifecycle: Option<Lifecycle>,
 }

@@ -2,8 +2,11 @@
 //! deletes it, and goes or stays with the client.
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, api::DeleteParams};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Api,
+    api::{DeleteParams, ObjectMeta, PostParams},
+};
 use portico_sandbox::{AcpPlant, AcpSwitches};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -265,5 +268,26 @@ async fn a_namespace_deleted_with_clients_and_their_secrets_ends_and_leaves_noth
     let refused: Vec<_> = world.requests().into_iter().filter(|r| r.code == 403 && !may_be(&r.resource)).collect();
     assert!(refused.is_empty(), "{refused:#?}");
     world.expect_forbidden();
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_secret_under_another_name_is_the_users() {
+    let world = shop("cred-copy").await;
+    let mut copy = world.secret_named(SHOP).await.expect("the Secret is there");
+    copy.metadata = ObjectMeta {
+        name: Some("copied".to_owned()),
+        annotations: copy.metadata.annotations,
+        labels: copy.metadata.labels,
+        ..ObjectMeta::default()
+    };
+    let secrets = Api::<Secret>::namespaced(world.admin(), &world.namespace);
+    let copied = secrets.create(&PostParams::default(), &copy).await.unwrap();
+    world.spec("OAuthClient", "shop", json!({"credentialsSecret": {"name": "copied"}})).await;
+    let message = world.unready("OAuthClient", "shop", "Conflict").await;
+    assert!(message.contains("copied exists already and is not this resource's"), "{message}");
+    world.delete("OAuthClient", "shop").await;
+    world.gone("OAuthClient", "shop").await;
+    assert_eq!((world.secret_named(SHOP).await, world.secret_named("copied").await), (None, Some(copied)));
     world.end().await;
 }

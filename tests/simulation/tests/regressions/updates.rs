@@ -1,5 +1,5 @@
 //! Updates of which nobody knows whether they take effect, or when.
-use portico_simulation::plan::{Action, Effect};
+use portico_simulation::plan::{Action, Effect, Fault};
 use serde_json::{Value, json};
 
 use crate::world::{acp, apply, delete, first, identity_world, replay, sent, step};
@@ -44,5 +44,33 @@ fn a_consent_that_is_made_again_does_not_get_the_late_update_of_the_one_before()
             assert_eq!(sent(&outcome, "PUT", "/consents/"), 1, "{deletion}, a crash: {crashes}\n{trace}");
             assert_eq!(sent(&outcome, "DELETE", "/consents/"), deleted, "{deletion}, a crash: {crashes}\n{trace}");
         }
+    }
+}
+
+/// Seed 17087092, law 4: a consent was updated, and the API answered; then a listing and a read showed it as it had been before. It was updated
+/// once more, to a version that changed nothing and asked all users again. So it is where the process ends in between.
+#[test]
+fn a_consent_that_reads_show_as_it_was_before_its_update_is_not_updated_twice() {
+    let more = json!({"description": "We may write to you about offers"});
+    for crashes in [false, true] {
+        let mut steps = vec![
+            apply(800, marketing("Delete", &json!({}))),
+            step(2_900, Action::Crash { replica: 0, down: 10_430 }),
+            apply(6_400, marketing("Delete", &more)),
+        ];
+        if crashes {
+            steps.push(step(13_700, Action::Crash { replica: 0, down: 100 }));
+        }
+        let look = Action::Annotate {
+            kind: "Consent".to_owned(),
+            namespace: "world".to_owned(),
+            name: "marketing".to_owned(),
+            key: "portico.dev/reconcile-at".to_owned(),
+            value: Some("now".to_owned()),
+        };
+        steps.push(step(14_500, look));
+        let stale = Fault { from: 8_500, until: 16_000, times: 1_000, ..first("*", Effect::Stale(2_800)) };
+        let outcome = replay(&identity_world(steps, vec![stale], 16_001));
+        assert_eq!(sent(&outcome, "PUT", "/consents/"), 1, "crashes: {crashes}\n{}", outcome.trace.join("\n"));
     }
 }
