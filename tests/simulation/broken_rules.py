@@ -129,7 +129,7 @@ RULES = [
         "self.write_output(resolved, Some(secret.expose_secret()), None, rotated).await?;", "let _ = rotated;")),
     ("output-rotation", "a rotated secret is sent before the output Secret holds it", ("engine/output.rs",
         "self.write_output(resolved, present.as_deref(), Some(next.expose_secret()), Some(wish)).await?;", "let _ = (present, wish);")),
-    ("output-strangers", "a stranger's Secret is written over", always("engine/output_claim.rs", "self.owns_secret(key, object.uid(), stored) => return")),
+    ("output-strangers", "a stranger's Secret is written over", always("engine/output_claim.rs", "self.owns_secret(key, object.uid(), name, stored) => return")),
     ("output-taken", "an output Secret that was taken away is anybody's", ("engine/output_claim.rs",
         "match self.holder_of_output(key, object, name) {", "match self.holder_of_output(key, object, name).filter(|_| false) {")),
     ("digest", "a write-only value counts as sent, whatever its digest", always("engine/resolve.rs", "looks || status.digests.get(&path)")),
