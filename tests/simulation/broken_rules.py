@@ -255,6 +255,8 @@ ELSEWHERE = {
         "simulation/tests/regressions/displaced.rs: who_has_the_object_of_a_name_goes_before_an_older_one_whose_own_is_gone"),
     "begun": ("a connection that goes while a developer is taken over through it: seldom drawn, as in seed 10026161",
         "simulation/tests/regressions/begun.rs: a_connection_stays_for_what_is_being_taken_over"),
+    "own-deletes": ("a read that is older than an own DELETE, of what is made again at once: seldom drawn, as in seed 9023261",
+        "simulation/tests/regressions/gone.rs: a_publication_that_is_applied_again_at_once_does_not_take_over_the_one_that_was_deleted"),
     "own-deletes-before": ("a start within seconds after an own DELETE, and a stale answer",
         "simulation/tests/regressions/earlier.rs: what_an_earlier_process_deleted_is_not_taken_over_by_its_id"),
     "claim-derived": ("a binding to an id that another one derives at this very moment",
