@@ -230,7 +230,7 @@ ELSEWHERE = {
     "uid-answer": ("a status that lands in the next resource of the name, which the finalizer keeps away",
         "behaviour/races.rs: a_status_that_is_meant_for_a_resource_made_before_under_the_name_says_that_it_is_gone"),
     "uid-record": ("a status that names somebody else's object", "behaviour/deletion.rs: a_status_copied_from_a_backup_is_never_used_to_delete"),
-    "parent-answers": ("a 404 in the API's own shape while the parent fails", "behaviour/absence.rs: a_team_counts_as_gone_only_while_its_portal_answers"),
+    "parent-answers": ("a 404 in the API's own shape while the parent fails", "simulation/tests/regressions/gone.rs: a_domain_counts_as_gone_only_while_its_portal_answers"),
     "listing-contradicts": ("an API that lists what its GET does not show, for longer than a create is young",
         "behaviour/absence_more.rs: a_team_that_the_api_lists_and_does_not_return_is_not_made_again"),
     "own-create-lags": ("a GET and a listing that both lag behind a create",

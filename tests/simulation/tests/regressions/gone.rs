@@ -71,3 +71,24 @@ fn who_waited_for_a_portal_that_another_deletes_does_not_take_over_what_is_gone(
     assert_eq!(sent(&outcome, "DELETE", "/v2/portals/"), 1, "{trace}");
     assert_eq!(sent(&outcome, "PATCH", "/v2/portals/"), 1, "{trace}");
 }
+
+/// Law 3: a domain is answered with a 404 while its portal does not answer at all. No listing shows domains, so nothing else would tell that
+/// it is still there.
+#[test]
+fn a_domain_counts_as_gone_only_while_its_portal_answers() {
+    let ssl = json!({"domainVerificationMethod": "http"});
+    let spec = json!({"portalRef": {"name": "shop"}, "hostname": "docs.example.com", "ssl": ssl});
+    let fails = |operation: &str, status: u16| {
+        let effect = Effect::Status(status, None);
+        Fault { from: 20_000, until: 90_000, times: 1_000, ..first(operation, effect) }
+    };
+    // One is no mass, and its record stands beside another's.
+    let steps = vec![
+        apply(500, portal("shop")),
+        apply(1_000, portal("news")),
+        apply(3_000, konnect("PortalCustomDomain", "docs", &spec)),
+    ];
+    let faults = vec![fails("get-portal-custom-domain", 404), fails("get-portal", 503)];
+    let outcome = replay(&world(steps, faults, 90_001));
+    assert_eq!(sent(&outcome, "POST", "/custom-domain {"), 1, "{}", outcome.trace.join("\n"));
+}
