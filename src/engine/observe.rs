@@ -14,7 +14,7 @@ use super::{
     queue::{Cause, Lane},
     reason::Reason,
     resolve::Resolved,
-    stop::{Again, Halt, Judgement, Stop},
+    stop::Stop,
 };
 use crate::remote::{ApiError, Call, Link, Path, Place, Segment};
 
@@ -87,12 +87,7 @@ impl Pass<'_> {
         if let Some(by) = shown_by.map(|made| made + self.engine.settings.consistency).filter(|by| *by > Instant::now())
         {
             let message = format!("{path} was made just now, and the API does not show it yet");
-            return Err(Stop::Halt(Halt {
-                reason: Reason::RemoteUnavailable,
-                message,
-                judgement: Judgement::OutOfTouch,
-                again: Again::At(by),
-            }));
+            return Err(Stop::not_shown_until(by, message));
         }
         let items = if place.is_alone() || parent_gone.is_some() {
             // No list shows it; that it is not there was read just now.

@@ -78,6 +78,16 @@ impl Stop {
         })
     }
 
+    /// What the API shows may be older than what Portico did itself: it is looked at again when no answer can be so old.
+    pub(super) fn not_shown_until(by: Instant, message: impl Into<String>) -> Self {
+        Self::Halt(Halt {
+            reason: Reason::RemoteUnavailable,
+            message: message.into(),
+            judgement: Judgement::OutOfTouch,
+            again: Again::At(by),
+        })
+    }
+
     /// Whether another resource is in the way.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Halt(halt) if halt.reason == Reason::Conflict)

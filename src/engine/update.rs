@@ -15,7 +15,7 @@ use super::{
     reason::Reason,
     resolve::{Resolved, parse_connection},
     status::Updating,
-    stop::{Again, Halt, Judgement, Stop},
+    stop::Stop,
 };
 use crate::remote::{ApiError, Call, Link, Path, Update};
 
@@ -135,13 +135,8 @@ impl Pass<'_> {
         let by = self.engine.remember(self.object.uid(), |memory| memory.shown_by).filter(|by| *by > Instant::now());
         let by = by.max(self.engine.gone.settles_at(self.engine.settings.consistency));
         let Some(by) = by.filter(|_| !self.ops.is_repeatable()) else { return Ok(()) };
-        Err(Stop::Halt(Halt {
-            reason: Reason::RemoteUnavailable,
-            message: "it was changed just now, and the API may not show that yet; looking again after the wait"
-                .to_owned(),
-            judgement: Judgement::OutOfTouch,
-            again: Again::At(by),
-        }))
+        let why = "it was changed just now, and the API may not show that yet; looking again after the wait";
+        Err(Stop::not_shown_until(by, why))
     }
 
     async fn change(

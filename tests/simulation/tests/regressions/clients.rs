@@ -5,12 +5,10 @@ use portico_simulation::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{acp, apply, first, identity_world, replay, sent, server, step};
-
-fn edit(at: Millis, kind: &str, name: &str, spec: Value) -> Step {
-    let (kind, namespace, name) = (kind.to_owned(), "world".to_owned(), name.to_owned());
-    step(at, Action::Edit { kind, namespace, name, spec })
-}
+use crate::{
+    decisions::edit,
+    world::{acp, apply, first, identity_world, replay, sent, server, step},
+};
 
 fn rotate(at: Millis) -> Step {
     rotate_for(at, "wish")

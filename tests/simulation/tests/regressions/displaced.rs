@@ -1,13 +1,11 @@
 //! Who wants the name of another, and has to step back.
-use portico_simulation::plan::{Action, Effect, Fault, Plan, Step};
-use serde_json::{Value, json};
+use portico_simulation::plan::{Action, Effect, Fault, Plan};
+use serde_json::json;
 
-use crate::world::{apply, first, portal, remove, replay, sent, step, world};
-
-fn edit(at: u64, name: &str, spec: Value) -> Step {
-    let (kind, namespace, name) = ("Portal".to_owned(), "world".to_owned(), name.to_owned());
-    step(at, Action::Edit { kind, namespace, name, spec })
-}
+use crate::{
+    decisions::edit,
+    world::{apply, first, portal, remove, replay, sent, step, world},
+};
 
 /// Seed 10025469, law 12: an older portal, whose object a stranger had deleted, was edited into the name of a younger one, and yielded. The
 /// younger one was edited while nobody ran, so after the restart neither was as its spec says, and that the older one had yielded was lost
@@ -20,9 +18,9 @@ fn who_has_the_object_of_a_name_goes_before_an_older_one_whose_own_is_gone() {
             apply(1_000, portal("one")),
             remove(3_000, "Portal", 0),
             apply(5_000, portal("two")),
-            edit(7_000, "one", json!({"name": "two"})),
+            edit(7_000, "Portal", "one", json!({"name": "two"})),
             step(9_000, Action::Crash { replica: 0, down: 2_000 }),
-            edit(10_000, "two", json!({"autoApproveApplications": true})),
+            edit(10_000, "Portal", "two", json!({"autoApproveApplications": true})),
         ]
     };
     // The connection is not ready for a while, and both say so.
@@ -44,9 +42,9 @@ fn who_has_the_object_of_a_name_goes_before_an_older_one_that_the_api_refuses_th
         vec![
             apply(1_000, portal("one")),
             apply(5_000, portal("two")),
-            edit(7_000, "one", json!({"name": "two"})),
+            edit(7_000, "Portal", "one", json!({"name": "two"})),
             step(9_000, Action::Crash { replica: 0, down: 2_000 }),
-            edit(10_000, "two", json!({"autoApproveApplications": true})),
+            edit(10_000, "Portal", "two", json!({"autoApproveApplications": true})),
         ]
     };
     // The connection is not ready for a while, and both say so.

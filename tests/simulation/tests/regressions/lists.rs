@@ -2,7 +2,10 @@
 use portico_simulation::plan::{Action, Effect, Millis, Step, Stranger};
 use serde_json::{Value, json};
 
-use crate::world::{apply, first, hours, konnect, portal, provider, replay, sent, step, world};
+use crate::{
+    decisions::edit,
+    world::{apply, first, hours, konnect, portal, provider, replay, sent, step, world},
+};
 
 const ANN: &str = "ann@example.com";
 
@@ -13,11 +16,6 @@ fn readers(more: &Value) -> Value {
         spec[field.as_str()] = value.clone();
     }
     konnect("PortalTeam", "readers", &spec)
-}
-
-fn edit(at: Millis, kind: &str, name: &str, spec: Value) -> Step {
-    let (kind, namespace, name) = (kind.to_owned(), "world".to_owned(), name.to_owned());
-    step(at, Action::Edit { kind, namespace, name, spec })
 }
 
 fn members(at: Millis, people: &[&str]) -> Step {

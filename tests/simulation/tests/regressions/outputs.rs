@@ -2,7 +2,10 @@
 use portico_simulation::plan::{Action, Effect, Fault, Plan, Side, Step};
 use serde_json::{Value, json};
 
-use crate::world::{acp, apply, delete, first, identity_world, replay, sent, server, step};
+use crate::{
+    decisions::edit,
+    world::{acp, apply, delete, first, identity_world, replay, sent, server, step},
+};
 
 /// A client of the server `login` that hands out its credentials in a Secret.
 fn client(name: &str, secret: &str) -> Value {
@@ -14,11 +17,6 @@ fn client(name: &str, secret: &str) -> Value {
 /// The spec of a client names another Secret.
 fn rename(at: u64, name: &str, secret: &str) -> Step {
     edit(at, "OAuthClient", name, json!({"credentialsSecret": {"name": secret}}))
-}
-
-fn edit(at: u64, kind: &str, name: &str, spec: Value) -> Step {
-    let (kind, namespace, name) = (kind.to_owned(), "world".to_owned(), name.to_owned());
-    step(at, Action::Edit { kind, namespace, name, spec })
 }
 
 fn crash(at: u64, down: u64) -> Step {
